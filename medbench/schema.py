@@ -1,0 +1,130 @@
+"""The vocabulary every floor speaks: Example, Request, Reply, Verdict, and the tables they become.
+
+| record  | one per             | table                                   |
+|---------|---------------------|-----------------------------------------|
+| Example | question            | `EXAMPLE`                               |
+| Reply   | request answered    | `REPLY` (with the verdict beside it)    |
+| Verdict | reply graded        | `VERDICT`                               |
+| Result  | benchmark x metric  | `RESULT`                                |
+
+A null `correct` means nobody could tell (a server or a judge failed). It is never read as False.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+Kind = Literal["mcq", "yesno", "closed", "number", "open"]
+Finish = Literal["stop", "length", "refused", "error"]
+Status = Literal["scored", "no_answer", "ambiguous", "truncated", "refused", "error"]
+STATUSES: tuple[Status, ...] = ("scored", "no_answer", "ambiguous", "truncated", "refused", "error")
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question and its gold.
+
+    `gold` lists every accepted answer: letters for kind `mcq`, words otherwise; any one is right.
+    `cluster` names what rows have in common when they are not independent (the same question in
+    several option orders), null when each row stands alone. `tags` hold the subgroups that results
+    are broken down by, e.g. `{"subject": "Anatomy"}`.
+    """
+
+    id: str
+    kind: Kind
+    question: str
+    gold: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    context: str | None = None
+    lang: str = "en"
+    source: str = ""
+    split: str = ""
+    cluster: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reply is worth.
+
+    `answer` is the option letter (mcq) or the normalised words read from the reply, None if none was
+    found. `rule` names the rule that decided. `correct` is None when nobody could tell.
+    """
+
+    answer: str | None
+    rule: str
+    status: Status
+    correct: bool | None
+
+
+EXAMPLE = pl.Schema(
+    {  # type: ignore[arg-type]
+        "id": pl.String,
+        "kind": pl.String,
+        "question": pl.String,
+        "gold": pl.List(pl.String),
+        "options": pl.List(pl.String),
+        "context": pl.String,
+        "lang": pl.String,
+        "source": pl.String,
+        "split": pl.String,
+        "cluster": pl.String,
+        "tags": pl.List(pl.Struct({"name": pl.String, "value": pl.String})),
+    }
+)
+
+VERDICT = pl.Schema(
+    {
+        "benchmark": pl.String,
+        "example": pl.String,
+        "sample": pl.Int32,
+        "reply": pl.String,
+        "finish": pl.String,
+        "tokens_in": pl.Int32,
+        "tokens_out": pl.Int32,
+        "answer": pl.String,
+        "rule": pl.String,
+        "status": pl.String,
+        "correct": pl.Boolean,
+    }
+)
+
+RESULT = pl.Schema(
+    {
+        "benchmark": pl.String,
+        "metric": pl.String,
+        "group": pl.String,
+        "value": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "n": pl.Int64,
+        "unanswered": pl.Int64,
+        "unscored": pl.Int64,
+    }
+)
+
+
+def frame(examples: Iterable[Example]) -> pl.DataFrame:
+    """The Example table of some examples, in their order."""
+    rows = []
+    for example in examples:
+        row: dict[str, Any] = asdict(example)
+        row["tags"] = [{"name": name, "value": value} for name, value in sorted(example.tags.items())]
+        row["gold"], row["options"] = list(example.gold), list(example.options)
+        rows.append(row)
+    return pl.DataFrame(rows, schema=EXAMPLE)
+
+
+def records(table: pl.DataFrame) -> list[Example]:
+    """The examples of an Example table, in its order; extra columns are ignored."""
+    fields = [name for name in EXAMPLE if name in table.columns]
+    examples = []
+    for row in table.select(fields).iter_rows(named=True):
+        row["tags"] = {tag["name"]: tag["value"] for tag in row["tags"] or ()}
+        row["gold"], row["options"] = tuple(row["gold"]), tuple(row["options"] or ())
+        examples.append(Example(**row))
+    return examples

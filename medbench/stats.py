@@ -1,0 +1,72 @@
+"""Intervals and exact tests for counts, in closed form: importing scipy would cost every start a second."""
+
+from math import comb, sqrt
+from typing import NamedTuple
+
+Z = 1.959963984540054
+"""97.5 % point of the standard normal."""
+
+
+class Interval(NamedTuple):
+    """A value and its 95 % interval, all in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(correct: int, n: int) -> Interval:
+    """A proportion with its 95 % Wilson score interval, no continuity correction (Wilson 1927).
+
+    `n = 0` gives NaN with (0, 1).
+
+    >>> [round(x, 3) for x in wilson(8, 10)]
+    [0.8, 0.49, 0.943]
+    """
+    if n == 0:
+        return Interval(float("nan"), 0.0, 1.0)
+    p = correct / n
+    centre = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    return Interval(p, max(min(centre - half, p), 0.0), min(max(centre + half, p), 1.0))
+
+
+def clustered(values: list[float], clusters: list[str]) -> Interval:
+    """A mean whose rows are dependent within clusters, with its 95 % cluster-robust interval.
+
+    Where every value is alike the variance says nothing, so the Wilson interval over the number of
+    clusters stands in.
+    """
+    n = len(values)
+    if n == 0:
+        return wilson(0, 0)
+    mean = sum(values) / n
+    sums: dict[str, float] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + value - mean
+    m = len(sums)
+    spread = sum(total * total for total in sums.values())
+    if m < 2 or spread == 0.0:
+        return Interval(mean, *wilson(round(mean * m), m)[1:])
+    half = Z * sqrt(spread * m / (m - 1)) / n
+    return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0))
+
+
+def pass_at(k: int, correct: int, n: int) -> float:
+    """Unbiased chance that one of k samples is right, from n with `correct` right (Chen et al. 2021).
+
+    >>> pass_at(1, 3, 10), pass_at(10, 1, 10)
+    (0.3, 1.0)
+    """
+    return 1.0 - comb(n - correct, k) / comb(n, k)
+
+
+def sign_test(up: int, down: int) -> float:
+    """Exact two-sided binomial p that `up` of `up + down` is a fair split.
+
+    >>> sign_test(0, 0), round(sign_test(9, 1), 4)
+    (1.0, 0.0215)
+    """
+    n = up + down
+    tail = sum(comb(n, i) for i in range(min(up, down) + 1))
+    return float(min(1.0, 2 * tail / 2**n))
