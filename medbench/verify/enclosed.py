@@ -1,0 +1,103 @@
+"""Rules for answers inside a form meant to hold one: boxes, tags and JSON fields."""
+
+import re
+from collections.abc import Iterator
+
+from medbench.verify.choose import AMBIGUOUS, OUTSIDE, Found, Page, span
+from medbench.verify.statement import statement
+from medbench.verify.text import backwards
+
+
+def _boxes(text: str) -> Iterator[tuple[int, int, str]]:
+    """Start, end and inside of the `\\boxed{}` of a text, last first."""
+    inner = end = len(text)
+    for _ in range(30):
+        at = max(text.rfind("oxed{", 0, end), text.rfind("oxed {", 0, end))
+        if at < 0:
+            return
+        stop, inside = _braced(text, text.index("{", at) + 1)
+        if stop <= inner:  # a box around a box says what the inner one says
+            yield at, stop, inside
+        inner = end = at
+
+
+def _braced(text: str, start: int) -> tuple[int, str]:
+    depth = 1
+    for brace in re.finditer(r"[{}]", text[start : start + 2000]):
+        depth += 1 if brace.group() == "{" else -1
+        if depth == 0:
+            return start + brace.end(), text[start : start + brace.start()]
+    rest = text[start : start + 200].split("\n", 1)[0]
+    return start + len(rest), rest
+
+
+_BETWEEN = re.compile(r"[\s$,;/&.\\()\[\]*fb|+-]*(?:\b(?:and|or)\b[\s$\\()\[\]*fb]*)?")
+_OR_LETTER = re.compile(
+    r"[\s$*\\)\]]{0,6}(?:or|and|/|,)\s{1,3}(?:option |choice )?[(*$]{0,4}([A-Z])\b(?!['\w])"
+)
+
+
+def _last_inside(page: Page, insides: Iterator[tuple[int, int, str]]) -> Found | None:
+    """The last inside that says anything; neighbours that say different things are a list."""
+    decided: Found | None = None
+    left = 0
+    for start, end, inside in insides:
+        if decided is not None and not _BETWEEN.fullmatch(page.text[end:left][:60]):
+            break
+        found = span(inside, page.choices)
+        if found is OUTSIDE and (said := statement(Page.of(inside, page.choices))):
+            found = said
+        if decided is not None and found is not None and found != decided:
+            return AMBIGUOUS
+        if decided is None and found is not None and found.answer and _joined(page, end, found.answer):
+            return AMBIGUOUS
+        decided, left = decided or found, start
+    return decided
+
+
+def _joined(page: Page, end: int, answer: str) -> bool:
+    more = _OR_LETTER.match(page.text[end : end + 40])
+    return bool(more and more[1] in page.choices.labels and more[1] != answer)
+
+
+def boxed(page: Page) -> Found | None:
+    """The inside of the last `\\boxed{}`."""
+    return _last_inside(page, _boxes(page.text)) if "oxed" in page.text else None
+
+
+_TAG = re.compile(r"<(/?)(?:final_)?answer>")
+
+
+def _tags(page: Page) -> Iterator[tuple[int, int, str]]:
+    """Start, end and inside of the answer tags of a page, last first; one may lack its closing tag."""
+    stop = end = len(page.text)
+    for mark in backwards(_TAG, page.low, 60):
+        if mark[1]:
+            stop, end = mark.span()
+        else:
+            yield mark.start(), end, page.text[mark.end() : stop][:2000]
+            stop = end = mark.start()
+
+
+def tag(page: Page) -> Found | None:
+    """The inside of the last pair of answer tags."""
+    return _last_inside(page, _tags(page)) if "answer>" in page.low else None
+
+
+_FIELD = re.compile(
+    r"[\"']?\b(?:final_|correct_|predicted_)?(?:answer|choice|option|prediction)"
+    r"(?:_choice|_idx|_letter|_option|_index)?[\"']\s{0,4}:\s{0,4}"
+    r"(?:\"((?:[^\"\\]|\\.){0,500})\"|'([^'\n]{0,500})'|\[([^\]\n]{0,200})\]|([^\s,}\"'\[]{1,40}))",
+    re.I,
+)
+
+
+def field(page: Page) -> Found | None:
+    """The value of the last JSON field that is named like an answer."""
+    if '":' not in page.low and '" :' not in page.low and "':" not in page.low:
+        return None
+    for field in backwards(_FIELD, page.text, 30):
+        inside = next((group for group in field.groups() if group is not None), "")
+        if inside.lower() not in ("null", "none", "") and (found := span(inside, page.choices)):
+            return found
+    return None

@@ -1,0 +1,137 @@
+"""What every rule needs from plain text: the visible part of a reply, equal spelling, negation.
+
+All patterns are bounded, so that reading is linear in the length of the reply.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+LONGEST = 100_000
+"""Characters of a reply that are read, counted from its end."""
+
+_THINK = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.I)
+_TOKENS = re.compile(r"<\|[a-z_]{1,30}\|>|</?s>|<(?:eos|bos|pad|end_of_turn)>", re.I)
+_ASCII = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF), None),
+    **dict.fromkeys((0xA0, 0x202F, 0x3000), " "),
+    **dict.fromkeys((0x2018, 0x2019), "'"),
+    **dict.fromkeys((0x201C, 0x201D, 0x300C, 0x300D), '"'),
+    **dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2212), "-"),
+    0x3002: ".",
+    0x3001: ",",
+}
+_ODD = re.compile("[" + "".join(map(chr, sorted(_ASCII))) + "]")
+
+
+def visible(reply: str) -> tuple[str, bool]:
+    """The part of a reply meant for the reader, and whether it is thought all the same.
+
+    That is what follows the last closed think block. When nothing follows, or the last block never
+    closes, the thought itself comes back, marked: only an explicit statement in it may count.
+    """
+    if "<" in reply:
+        reply, thought = _after_thought(reply)
+        reply = _TOKENS.sub(" ", reply)
+    else:
+        thought = False
+    reply = reply[-LONGEST:].strip()
+    if not reply.isascii() and _ODD.search(reply):
+        reply = reply.translate(_ASCII).strip()
+    return reply, thought
+
+
+def _after_thought(reply: str) -> tuple[str, bool]:
+    closed, last = 0, None
+    for last in _THINK.finditer(reply):
+        closed = last.end() if last.group(1) else closed
+    if last is None:
+        return reply, False
+    if last.group(1):
+        rest = reply[closed:]
+        return (rest, False) if _TOKENS.sub(" ", rest).strip() else (reply[: last.start()], True)
+    return reply[closed:], True
+
+
+_MACRO = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|bf|rm|emph|mbox|operatorname)\b\s*")
+_MARKS = re.compile(r"[*_`\"'${}\\]+")
+_ARTICLE = re.compile(r"(?:the|an?) (?=\S\S)")
+_ASIDE = re.compile(r"\s*\([^()]{0,200}\)")
+EDGE = " .;:,!?()[]<>|#"
+
+
+def unmarked(text: str) -> str:
+    """`text` without LaTeX text macros, braces, math and emphasis marks."""
+    if "\\" in text:
+        text = _MACRO.sub("", text).replace("\\ ", " ").replace("\\%", "%")
+        text = re.sub(r"\\[()\[\],;!]", "", text)
+    return _MARKS.sub("", text)
+
+
+def plain(text: str) -> str:
+    """The spelling under which two phrases are the same phrase.
+
+    Case, emphasis, LaTeX, quotes, outer punctuation and a leading article are dropped; signs,
+    decimal points and words are kept.
+
+    >>> plain("**The Aspirin,  81 mg.**")
+    'aspirin 81 mg'
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_ASCII)).replace("–", "-").replace("—", "-")
+    text = unmarked(text).casefold().replace(",", " ").replace(";", " ").replace(":", " ")
+    text = " ".join(text.split()).strip(EDGE)
+    if text.startswith("- "):
+        text = text[2:].strip(EDGE)
+    return _ARTICLE.sub("", text, count=1) if text.startswith(("the ", "a ", "an ")) else text
+
+
+def without_asides(text: str) -> str:
+    """`text` without what stands in round brackets."""
+    return _ASIDE.sub("", text)
+
+
+def lines(text: str) -> list[str]:
+    """The lines of `text` that hold something."""
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def backwards(pattern: re.Pattern[str], text: str, most: int = 200) -> Iterator[re.Match[str]]:
+    """The matches of `pattern` from the last to the first, at most `most` of them.
+
+    Looks at the end first, in windows that grow fourfold: the last statement is usually near.
+    """
+    high, size = len(text), 200
+    while high > 0 and most > 0:
+        low = max(0, len(text) - size)
+        found = [match for match in pattern.finditer(text, low) if match.start() < high]
+        yield from found[: -most - 1 : -1]
+        most -= len(found)
+        high, size = low, size * 4
+
+
+_STOP = re.compile(r"[.!?;\n](?=\s|$)|\bbut\b|\bhowever\b|\binstead,|\brather,|, so\b|\btherefore\b")
+_DENIED_BEFORE = re.compile(
+    r"\b(?:not|never|neither|nor|cannot|incorrect|wrong|unlike|without|except|unlikely)\b|n't\b"
+    r"|\b(?:rul|exclud|eliminat|dismiss|discard|reject)(?:e|es|ed|ing|s)?\b(?: out)?"
+    r"|\b(?:rather than|instead of|as opposed to|less likely|no evidence|absence of|no)\b",
+)
+_DENIED_AFTER = re.compile(
+    r"[^.!?;\n]{0,60}?\b(?:is|are|was|were|be|being|seems?|looks?|does|do|can|could|would|has|have|been)"
+    r"(?:n't|\s+(?:\w+ly\s+)?(?:not|incorrect|wrong|unlikely|false|less|excluded|eliminated|ruled|out|"
+    r"be (?:ruled|excluded|eliminated)))\b"
+    r"|\W{0,6}(?:incorrect|wrong|unlikely|false|no\b|not\b|ruled out|excluded|eliminated)",
+)
+
+
+def denied(text: str, start: int, end: int) -> bool:
+    """Whether what stands at `start:end` is negated, ruled out or called wrong in its own clause."""
+    before = text[max(0, start - 70) : start].lower()
+    clause = 0
+    for stop in _STOP.finditer(before):
+        clause = stop.end()
+    if _DENIED_BEFORE.search(before, clause):
+        return True
+    after = _DENIED_AFTER.match(text[end : end + 90].lower())
+    return after is not None and not _STOP.search(after.group())

@@ -1,0 +1,859 @@
+"""The one reading of an answer: hand-labelled replies, adversarial rewards, real data, properties."""
+
+import ast
+import json
+import random
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medbench import verify
+from medbench.schema import LETTERS, STATUSES, Example
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared real data is not beside this checkout")
+
+DRUGS = ("Heparin", "Warfarin", "Aspirin", "Vitamin D")
+QUESTION = "Which drug irreversibly inhibits cyclooxygenase?"
+
+
+def mcq(*options: str, gold: str = "C") -> Example:
+    """A question about four drugs, or about `options`."""
+    return Example("q", "mcq", QUESTION, (gold,), options or DRUGS)
+
+
+def yesno(gold: str = "yes") -> Example:
+    """A yes/no/maybe question."""
+    return Example("q", "yesno", "Is there an effusion?", (gold,))
+
+
+ECHO = "\n".join(f"{letter}. {text}" for letter, text in zip("ABCD", DRUGS, strict=True))
+
+# What a careful human would say the reply answers: a letter, or the status when there is no letter.
+MCQ_CASES = [
+    # alone
+    ("C", "C"),
+    ("c", "C"),
+    ("(C)", "C"),
+    ("C.", "C"),
+    ("**C**", "C"),
+    ("C: Aspirin", "C"),
+    ("C) Aspirin", "C"),
+    ("C. Aspirin", "C"),
+    ("[C]", "C"),
+    ("$C$", "C"),
+    ("Aspirin", "C"),
+    ("aspirin.", "C"),
+    ("**Aspirin**", "C"),
+    ("Option C", "C"),
+    ("Ｃ", "C"),
+    ("C<|im_end|>", "C"),
+    ("Z", "no_answer"),
+    ("E", "no_answer"),
+    ("", "no_answer"),
+    (" \n\t", "no_answer"),
+    ("...", "no_answer"),
+    # boxes
+    (r"So \boxed{C}", "C"),
+    (r"\boxed{\text{C}}", "C"),
+    (r"\boxed{\textbf{(C) Aspirin}}", "C"),
+    (r"\boxed{\text{Aspirin}}", "C"),
+    (r"$\boxed{\mathrm{C}}$.", "C"),
+    (r"First \boxed{A}. On review of the trial I settle on \boxed{C}", "C"),
+    (r"\boxed{C. \text{Aspirin}}", "C"),
+    (r"\boxed{The answer is C}", "C"),
+    (r"\boxed{A, B}", "ambiguous"),
+    (r"\boxed{B or C}", "ambiguous"),
+    (r"\boxed{ABCD}", "ambiguous"),
+    (r"\boxed{A}, \boxed{B}, \boxed{C}, \boxed{D}", "ambiguous"),
+    (r"\boxed{B} or \boxed{C}", "ambiguous"),
+    (r"\boxed{C} or D", "ambiguous"),
+    (r"\boxed{Z}", "no_answer"),
+    (r"\boxed{}", "no_answer"),
+    (r"\boxed{Ibuprofen} is near (C)", "no_answer"),
+    (r"The dose is \boxed{81}. The answer is C.", "C"),
+    (r"\boxed{A} Wait, I made a mistake. The answer is C.", "C"),
+    (r"The answer is \boxed{C", "C"),
+    # tags and fields
+    ("<think>B?</think><answer>C</answer>", "C"),
+    ("<answer>\n(C) Aspirin\n</answer>", "C"),
+    ("<answer>The answer is C because it acetylates COX</answer>", "C"),
+    ("<answer>A</answer> hmm <answer>C</answer>", "C"),
+    ("<answer>A</answer><answer>C</answer>", "ambiguous"),
+    ("<answer>A, B, C, D</answer>", "ambiguous"),
+    ("<answer></answer>", "no_answer"),
+    ("<answer>not C</answer>", "no_answer"),
+    ('{"answer": "C"}', "C"),
+    ('{"step_by_step_thinking": "A is wrong", "answer_choice": "C"}', "C"),
+    ('```json\n{"answer": "C. Aspirin"}\n```', "C"),
+    ("{'answer': 'C'}", "C"),
+    ('{"answer": ["C"]}', "C"),
+    ('{"answer": ["A", "C"]}', "ambiguous"),
+    ('{"answer": null}', "no_answer"),
+    # statements
+    ("The answer is C.", "C"),
+    ("the answer is c", "C"),
+    ("The correct answer is (C) Aspirin.", "C"),
+    ("The best option is therefore **C**", "C"),
+    ("The final answer is: C", "C"),
+    ("Final Answer: C", "C"),
+    ("**Answer:** C", "C"),
+    ("**Answer: C**", "C"),
+    ("ANSWER: C. Aspirin", "C"),
+    ("### Answer\nC", "C"),
+    ("The most appropriate choice would be option C.", "C"),
+    ("The correct answer to this question is C", "C"),
+    ("So the answer is:\n\n**C. Aspirin**", "C"),
+    ("The answer is aspirin, because it acetylates COX.", "C"),
+    ("The correct answer is vitamin D.", "D"),
+    ("I would choose C, since it is irreversible.", "C"),
+    ("Therefore, option C is the correct answer.", "C"),
+    ("Aspirin is the best choice.", "C"),
+    ("C is the answer", "C"),
+    ("#### C", "C"),
+    ("答案是C", "C"),
+    ("The answer is C, I think.", "C"),
+    ("The answer is C because A is reversible.", "C"),
+    ("The answer is C. A is reversible and B blocks vitamin K. D is a vitamin.", "C"),
+    ("Answer: C\n\nExplanation: options A and B act on clotting factors, D is a vitamin.", "C"),
+    ("The answer is B. No, the answer is not B. The answer is C.", "C"),
+    ("The answer is A. The answer is C.", "C"),
+    # self-correction and negation
+    ("The answer is C. Wait, actually B.", "B"),
+    ("The answer is B. Hmm, wait, C.", "C"),
+    (r"\boxed{B}. Actually, it's C.", "C"),
+    ("The answer is C. Actually, B is incorrect anyway.", "C"),
+    ("The answer is not C.", "no_answer"),
+    ("It is not C, and this rules out B.", "no_answer"),
+    ("C is incorrect.", "no_answer"),
+    ("The incorrect answer is C.", "no_answer"),
+    ("Aspirin is not the answer.", "no_answer"),
+    # hedges, lists and echoes
+    ("B or C", "ambiguous"),
+    ("A, B and D", "ambiguous"),
+    ("The answer is B or C.", "ambiguous"),
+    ("The answers are A, B and D.", "ambiguous"),
+    ("The answer is either (B) or (C).", "ambiguous"),
+    ("Answer: A/C", "ambiguous"),
+    ("The answer is aspirin or heparin.", "ambiguous"),
+    ("Both B and C are correct.", "ambiguous"),
+    (ECHO, "no_answer"),
+    (QUESTION + "\n" + ECHO, "no_answer"),
+    ("A. Heparin B. Warfarin C. Aspirin D. Vitamin D", "no_answer"),
+    (QUESTION + "\n" + ECHO + "\nAnswer:", "no_answer"),
+    (ECHO + "\n\nC. Aspirin", "C"),
+    ("Answer: " + ECHO, "no_answer"),
+    # where it stands
+    ("C. Aspirin\n\nIt acetylates COX.\nA. Heparin: acts on thrombin, so it is wrong.", "C"),
+    ("It acetylates COX.\n\nC", "C"),
+    ("It acetylates COX.\n\nAspirin", "C"),
+    ("Cyclooxygenase is acetylated by (C) Aspirin.", "C"),
+    ("This describes option C.", "C"),
+    ("(A) acts on thrombin. (B) on vitamin K. Thus the drug is (C).", "C"),
+    ("(A) acts on thrombin, (B) on vitamin K.", "no_answer"),
+    ("One would give aspirin here.", "C"),
+    ("Neither heparin nor warfarin does so; aspirin does.", "C"),
+    ("Heparin and aspirin both thin the blood.", "no_answer"),
+    # prose traps
+    ("A 45-year-old man has chest pain.", "no_answer"),
+    ("A patient like this needs rest.", "no_answer"),
+    ("I think so.", "no_answer"),
+    ("The answer is a combination of rest and fluids.", "no_answer"),
+    ("The answer is A 45-year-old man's problem.", "no_answer"),
+    ("The answer is hepatitis B.", "no_answer"),
+    ("The answer is type A blood.", "no_answer"),
+    ("The answer is B cells.", "no_answer"),
+    ("The answer is C. difficile.", "no_answer"),
+    ("He carries hepatitis B, blood type A.", "no_answer"),
+    ("Choose the correct answer from A, B, C or D.", "no_answer"),
+    ("Is the answer C?", "no_answer"),
+    ("If the answer is C, then COX is blocked.", "no_answer"),
+    # thought
+    ("<think>The answer is A.</think>The answer is C.", "C"),
+    ("The answer is A.</think>C", "C"),
+    ("<think>A</think>Let me see.<think>B</think>C", "C"),
+    ("<think>The drug might be A or", "no_answer"),
+    ("<think>So the answer is C.", "C"),
+    ("<think>C. Aspirin", "no_answer"),
+    ("<think>maybe B</think>", "no_answer"),
+    # refusals
+    ("I'm sorry, but I can't provide a diagnosis.", "refused"),
+    ("As an AI, I cannot answer medical questions.", "refused"),
+    ("I cannot see the image, but the answer is C.", "C"),
+    ("The answer is aspirin and clopidogrel.", "no_answer"),
+    ("The answer is aspirin, and it acts for days.", "C"),
+    ("The answer is aspirin in a low dose.", "C"),
+    # further wordings
+    ("The correct answer is **C**. Options A, B, and D are incorrect because they do not inhibit COX.", "C"),
+    ("**Final Answer: (C) Aspirin**", "C"),
+    ("Final answer: Option C - Aspirin", "C"),
+    ("## Final Response\n\nThe best choice is C. Aspirin.", "C"),
+    (
+        "Let's analyze each option:\nA. Heparin: activates antithrombin.\nB. Warfarin: inhibits VKOR.\n"
+        "C. Aspirin: acetylates COX.\nD. Vitamin D: a vitamin.\n\nSo the correct one is C.",
+        "C",
+    ),
+    (
+        "A. Heparin is incorrect.\nB. Warfarin is incorrect.\n"
+        "C. Aspirin is correct.\nD. Vitamin D is incorrect.",
+        "C",
+    ),
+    ("Option A is incorrect. Option B is incorrect. Option C is correct. Option D is incorrect.", "C"),
+    ("A: wrong. B: wrong. C: right. D: wrong. Answer - C", "C"),
+    ("I'd go with C.", "C"),
+    ("My answer: C", "C"),
+    ("Ans: C", "C"),
+    ("The answer must be C.", "C"),
+    ("It's C.", "C"),
+    ("It is (C).", "C"),
+    ("I believe it's option C", "C"),
+    ("Therefore, C.", "C"),
+    ("So, C is the best answer.", "C"),
+    ("Hence the answer is C: Aspirin, not B.", "C"),
+    ("Not A, not B; the answer is C", "C"),
+    ("I first thought the answer was C, but the correct answer is B.", "B"),
+    ("Answer: C\n\nWait, I need to reconsider. Warfarin fits better.\n\nAnswer: B", "B"),
+    ("The answer is C... no, B.", "B"),
+    ("The answer is C. Sorry, I meant B.", "B"),
+    ("\\boxed{C}. Hmm, let me double-check. Actually the correct answer is \\boxed{B}.", "B"),
+    ("By elimination, the answer is C", "C"),
+    ("The answer is C, not A.", "C"),
+    ("The answer is C rather than B.", "C"),
+    ("The answer is C (Aspirin), whereas B (Warfarin) is a VKA.", "C"),
+    ("The most likely answer is C", "C"),
+    ("The answer is: \\text{C}", "C"),
+    ("The answer is $\\boxed{\\text{C. Aspirin}}$.", "C"),
+    ("\\[\\boxed{C}\\]", "C"),
+    ("Answer:C", "C"),
+    ("answer is (c).", "C"),
+    ("answer : c", "C"),
+    ("THE ANSWER IS C", "C"),
+    ("<answer>C</answer>\n\nNote: this is for education only; consult a doctor about A or B.", "C"),
+    ("```\nC\n```", "C"),
+    ('{"reasoning": "...", "answer": "c"}', "C"),
+    ("{'answer_choice': 'C'}", "C"),
+    ('{"answer": {"letter": "C"}}', "C"),
+    ("Answer: [C]", "C"),
+    ("Answer: {C}", "C"),
+    ("Answer: <C>", "C"),
+    ("Selected option: C", "C"),
+    ("Correct option: C", "C"),
+    ("Choice: C", "C"),
+    ("Option: C", "C"),
+    ("C is correct.", "C"),
+    ("C is the correct answer because...", "C"),
+    ("Letter C", "C"),
+    ("C\n", "C"),
+    ("C\n\nExplanation: A 45-year-old man...", "C"),
+    ("Answer: C\nA: heparin\nB: warfarin", "C"),
+    ("正确答案是C。", "C"),
+    ("答案：C", "C"),
+    ("选C", "C"),
+    ("故选：C。", "C"),
+    ("C。阿司匹林", "C"),
+    ("I am not sure.", "no_answer"),
+    ("All of the options are plausible.", "no_answer"),
+    ("None of the options is correct.", "no_answer"),
+    ("Please provide the options.", "no_answer"),
+    ("Option A, B, C and D should all be considered by a physician.", "no_answer"),
+    ("The correct answers are B and C.", "ambiguous"),
+    ("Both (B) and (C)", "ambiguous"),
+    ("B/C", "ambiguous"),
+    ("Answer: B, C", "ambiguous"),
+    ("The answer could be either B or C, so the answer is B or C.", "ambiguous"),
+    ("<answer>B and C</answer>", "ambiguous"),
+    ("Answer: A and C.", "ambiguous"),
+    ("Vitamin C is not listed.", "no_answer"),
+    ("The patient has hepatitis C.", "no_answer"),
+    ("A is for effort and I am tired.", "no_answer"),
+    ("A good answer would need more data.", "no_answer"),
+    ("The answer to this is complicated. A careful doctor would examine B cells.", "no_answer"),
+    ("The final answer is: A patient needs rest", "no_answer"),
+    ("Given the options A through D, I need more data.", "no_answer"),
+    ("Answer with the letter A, B, C, or D.", "no_answer"),
+    ("The answer is in the image.", "no_answer"),
+    ("So which one is it, C?", "no_answer"),
+    ("I'm unable to assist with that request.", "refused"),
+    ("I cannot provide medical advice. Please consult a doctor.", "refused"),
+    ("Sorry, I can't help with that.", "refused"),
+    ("As an AI language model, I am not able to diagnose.", "refused"),
+    ("What is the answer? A) Heparin B) Warfarin C) Aspirin D) Vitamin D", "no_answer"),
+    ("Question: x\nOptions:\nA) Heparin\nB) Warfarin\nC) Aspirin\nD) Vitamin D\nThe answer is", "no_answer"),
+    (
+        "Question: x\nOptions:\nA) Heparin\nB) Warfarin\nC) Aspirin\nD) Vitamin D\nThe answer is C) Aspirin",
+        "C",
+    ),
+    ("Options:\n(A) Heparin\n(B) Warfarin\n(C) Aspirin\n(D) Vitamin D\n\nAnswer: (C)", "C"),
+    ("I would say aspirin", "C"),
+    ("The drug is aspirin (C).", "C"),
+    ("The answer is aspirin (C).", "C"),
+    ("The answer is **Aspirin**.", "C"),
+    ("Aspirin (C)", "C"),
+    ("**C) Aspirin** is the drug of choice since it's irreversible.", "C"),
+    ("Correct answer: C. Aspirin. Heparin (A) works otherwise.", "C"),
+    ("The best answer here is C) aspirin; A and B are anticoagulants.", "C"),
+    ("Answer: C. A and B are anticoagulants.", "C"),
+    ("The answer is C, A and B are anticoagulants.", "C"),
+    ("The correct choice, therefore, is C.", "C"),
+    ("The option that best fits is C.", "C"),
+    ("The answer I would select is option C.", "C"),
+    ("The correct answer, given the mechanism, is C.", "C"),
+    ("Thus, the correct answer is option (C), i.e., aspirin.", "C"),
+    ("The answer would be C", "C"),
+    ("Correct Answer: **C. Aspirin**", "C"),
+    ("**Correct Answer:**\n\nC. Aspirin", "C"),
+    ("✅ **C. Aspirin**", "C"),
+    ("➡️ Answer: C", "C"),
+    ("The answer is E", "no_answer"),
+    ("<answer>E</answer>", "no_answer"),
+    ("Answer: none of the above", "no_answer"),
+    ("The correct answer is not listed.", "no_answer"),
+    ("The answer is C?", "no_answer"),
+    ("<think>I think A. The answer is A. Hmm. Final: A</think>\n\nThe answer is **C**.", "C"),
+    ("The answer is option: C.", "C"),
+    ("Answer is C", "C"),
+    ("Answer - (C)", "C"),
+    (
+        "**C. Aspirin** is correct.\n\n- **A. Heparin** – incorrect because it needs antithrombin.\n"
+        "- **B. Warfarin** – incorrect.\n- **D. Vitamin D** – incorrect.",
+        "C",
+    ),
+    (
+        "The correct answer is C. Aspirin.\n\nExplanation:\n"
+        "- A. Heparin: incorrect\n- B. Warfarin: incorrect\n- D. Vitamin D: incorrect",
+        "C",
+    ),
+    ("Answer: C\n\nWhy not the others?\nA. Heparin\nB. Warfarin\nD. Vitamin D", "C"),
+    ("1. Heparin no\n2. Warfarin no\n3. Aspirin yes\n\nC", "C"),
+    (
+        "The answer is C.\n\nThe other answer choices are incorrect: "
+        "A is an anticoagulant, B is a VKA, D is a vitamin.",
+        "C",
+    ),
+    ("The answer is C.\n\nOption B is the best choice only if the patient has AF.", "C"),
+    ("I choose option (C).", "C"),
+    ("Based on the above, I select C", "C"),
+    ("My final choice is C.", "C"),
+    ("The single best answer is C.", "C"),
+    ("So the final answer is $\\boxed{\\textbf{C}}$", "C"),
+    ("\\boxed{\\mathbf{C}}", "C"),
+    ("\\boxed{\\text{(C)}}", "C"),
+    ("\\boxed{C.}", "C"),
+    ("\\boxed{C) Aspirin}", "C"),
+    ("\\boxed{\\text{Option C}}", "C"),
+    ("\\boxed{\\text{Aspirin (C)}}", "C"),
+    ("\\boxed{c}", "C"),
+    ("\\boxed {C}", "C"),
+    ("\\boxed{ C }", "C"),
+    ("boxed{C}", "C"),
+    ("\\boxed{\\boxed{C}}", "C"),
+    ("<answer> C </answer></s>", "C"),
+    ("<answer>C. Aspirin</answer>", "C"),
+    ("<answer>Aspirin</answer>", "C"),
+    ("<answer>**C**</answer>", "C"),
+    ("<answer>\\boxed{C}</answer>", "C"),
+    ("<answer>C", "C"),
+    ("<answer>Option C: Aspirin</answer>", "C"),
+    ("<ANSWER>C</ANSWER>", "C"),
+    ("<answer>(C) Aspirin, because it irreversibly acetylates COX.</answer>", "C"),
+    ("<answer>A</answer>\n<answer>B</answer>\n<answer>C</answer>\n<answer>D</answer>", "ambiguous"),
+    ("<answer>none</answer>", "no_answer"),
+    ("<answer>I don't know</answer>", "no_answer"),
+    ("<answer>YES</answer>", "no_answer"),
+    ("\\boxed{C or D}", "ambiguous"),
+    ("\\boxed{\\text{Aspirin or Heparin}}", "ambiguous"),
+    ("\\boxed{\\text{A and C}}", "ambiguous"),
+    ("\\boxed{AC}", "ambiguous"),
+    ("\\boxed{A}\\boxed{C}", "ambiguous"),
+    ("\\boxed{A,B,C,D}", "ambiguous"),
+    ("\\boxed{not C}", "no_answer"),
+    ("\\boxed{?}", "no_answer"),
+    ("Answer: A, B, C, D", "ambiguous"),
+    ("ABCD", "ambiguous"),
+    ("(A)(B)(C)(D)", "ambiguous"),
+    ("A and/or C", "ambiguous"),
+    ("Options B and C are both correct.", "ambiguous"),
+    ("The answer is B and C.", "ambiguous"),
+    ("Either B or C", "ambiguous"),
+    ("The correct options are: A, C", "ambiguous"),
+    ("A,B,C,D are the options. I need to choose.", "no_answer"),
+    ("We can exclude C.", "no_answer"),
+    ("C can be ruled out.", "no_answer"),
+    ("Option C is incorrect, option A is incorrect.", "no_answer"),
+    ("It can't be C.", "no_answer"),
+    ("It isn't aspirin.", "no_answer"),
+    ("Aspirin is incorrect.", "no_answer"),
+    ("The answer cannot be C.", "no_answer"),
+    ("Definitely not aspirin.", "no_answer"),
+    ("I doubt that the answer is C.", "no_answer"),
+    ("You could argue that the answer is C.", "no_answer"),
+    ("Someone might say the answer is C.", "no_answer"),
+    ("A is the first letter of the alphabet.", "no_answer"),
+    ("In group A and group B, the patients improved.", "no_answer"),
+    ("Grade C evidence.", "no_answer"),
+    ("Class C drug", "no_answer"),
+    ("Protein C deficiency.", "no_answer"),
+    ("Child-Pugh class C cirrhosis", "no_answer"),
+    ("The answer is protein C.", "no_answer"),
+    ("The diagnosis is hepatitis C.", "no_answer"),
+    ("The answer is Factor B.", "no_answer"),
+    ("The answer is vitamin B12.", "no_answer"),
+    ("The answer is D-dimer.", "no_answer"),
+    ("The answer is C-reactive protein.", "no_answer"),
+    ("The answer is B lymphocytes.", "no_answer"),
+    ("The answer is A fib.", "no_answer"),
+    ("The best choice is a low-dose regimen.", "no_answer"),
+    ("Answer: I don't know", "no_answer"),
+    ("Answer: A combination of drugs", "no_answer"),
+    ("Answer: unsure", "no_answer"),
+    ("Answer:\n", "no_answer"),
+    ("Answer: Vitamin D", "D"),
+    ("The answer is vitamin D.", "D"),
+    ("vitamin D", "D"),
+    ("D. Vitamin D", "D"),
+    ("Dr. C. Smith saw the patient.", "no_answer"),
+    ("CC", "no_answer"),
+    ("Cc", "no_answer"),
+    ("Your answer should be one letter: A, B, C, or D.", "no_answer"),
+    ("The answer is the letter that corresponds to the correct option.", "no_answer"),
+    ("Output the final answer as \\boxed{letter}.", "no_answer"),
+    ("\\boxed{letter}", "no_answer"),
+    ("\\boxed{X}", "no_answer"),
+    ("\\boxed{answer}", "no_answer"),
+    ("<answer>A/B/C/D</answer>", "ambiguous"),
+    ("correct correct correct", "no_answer"),
+    ("So A, B, and D can be excluded. Thus the answer is C.", "C"),
+    ("The answer is C\nThe answer is C\nThe answer is C", "C"),
+    (
+        "Since A and B are anticoagulants and D is a vitamin, the correct answer must be option C (aspirin).",
+        "C",
+    ),
+    ("I'm going with C", "C"),
+    ("Final answer\n\nC", "C"),
+    ("**Final Answer**\n\n\\boxed{C}", "C"),
+    ("### Final Answer: \n**C) Aspirin**", "C"),
+    ("Correct answer: (C)", "C"),
+    ("The correct answer is:\n\nC. Aspirin\n\nExplanation: Heparin (A) acts otherwise.", "C"),
+    ("The answer is C.\n\n---\n\nLet me know if you want a review of A or B!", "C"),
+    ("Answer: **(C)** — Aspirin", "C"),
+    ("Answer=C", "C"),
+    ("Answer → C", "C"),
+    ("The answer is “C”.", "C"),
+    ("The answer is 'C'.", "C"),
+    ("The answer is `C`.", "C"),
+    ("The answer is <C>.", "C"),
+    ("The answer is [C]", "C"),
+    ("The correct answer is letter C.", "C"),
+    ("The answer is C; the patient needs it.", "C"),
+    ("The answer is C!", "C"),
+    ("The right answer is C", "C"),
+    ("Initially I thought C, but the answer is B.", "B"),
+    ("The answer is C. Hold on. The answer is B.", "B"),
+    ("C. No wait, B.", "B"),
+    ("\\boxed{C}\n\nCorrection: the answer is \\boxed{B}", "B"),
+    ("<answer>C</answer> Wait, that's wrong. <answer>B</answer>", "B"),
+    ("Wait, B is not right. The answer is C.", "C"),
+    ("Actually, the answer is C.", "C"),
+    ("The answer is C. Wait, let me verify: yes, C.", "C"),
+    ("<think>hmm</think><think>more</think>C", "C"),
+    ("<think>\\boxed{}", "no_answer"),
+    ("<think>So \\boxed{C}", "C"),
+]
+
+
+@pytest.mark.parametrize(("reply", "human"), MCQ_CASES)
+def test_multiple_choice_is_read_as_a_careful_human_reads_it(reply: str, human: str) -> None:
+    """Each labelled reply gives its letter, or the status that says why there is none."""
+    reading = verify.read(reply, mcq())
+    assert (reading.answer or reading.status) == human, reading
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["After ruling out A, B and D, C remains.", "The answer isn't B but C.", "Final decision: C", "Ответ: C"],
+)
+def test_wordings_not_understood_yet_are_no_answer(reply: str) -> None:
+    """A human reads C here and the reader nothing: missed, but never taken for another letter."""
+    assert verify.read(reply, mcq()).answer is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "human"),
+    [
+        ("The mechanism points to", "truncated"),
+        ("A. Heparin acts on thrombin. B. Warf", "truncated"),
+        ("Aspirin is", "truncated"),
+        ("", "truncated"),
+        ("<think>Let me think about", "truncated"),
+        ("C", "C"),
+        ("The answer is C. This is because aspirin acet", "C"),
+        (r"\boxed{C} Explanation: aspi", "C"),
+    ],
+)
+def test_a_cut_reply_counts_only_by_an_explicit_statement(reply: str, human: str) -> None:
+    """`finish` "length" with nothing explicit is truncated, whatever the reply happens to mention."""
+    reading = verify.read(reply, mcq(), "length")
+    assert (reading.answer or reading.status) == human, reading
+
+
+@pytest.mark.parametrize(
+    ("reply", "human"),
+    [
+        ("Yes", "yes"),
+        ("no.", "no"),
+        ("Maybe", "maybe"),
+        ("**Yes**", "yes"),
+        (r"\boxed{\text{No}}", "no"),
+        ("<answer>maybe</answer>", "maybe"),
+        ('{"answer": "yes"}', "yes"),
+        ("The answer is yes.", "yes"),
+        ("Answer: No, because the trial failed.", "no"),
+        ("Yes, there is a small effusion.", "yes"),
+        ("No evidence of an effusion.", "no"),
+        ("The trials disagree. Therefore, maybe.", "maybe"),
+        ("The answer is yes. Wait, actually no.", "no"),
+        ("<think>yes</think>No", "no"),
+        ("Yes and no.", "ambiguous"),
+        ("yes/no/maybe", "ambiguous"),
+        ("The answer is yes or no.", "ambiguous"),
+        ("There is no evidence in the abstract; eyes were normal.", "no_answer"),
+        ("I think YES is what graders like, nobody knows.", "no_answer"),
+        ("The answer is not yes.", "no_answer"),
+        ("Nothing.", "no_answer"),
+        ("Eyes", "no_answer"),
+        ("Answer with yes, no or maybe.", "no_answer"),
+        ("I'd say yes.", "yes"),
+        ("Answer: (B) no", "no"),
+        ("No, there is no difference.", "no"),
+        ("Yes.\n\nThe abstract reports a benefit. No adverse events were seen.", "yes"),
+        ("The yesterday result shows nothing", "no_answer"),
+        ("Is the answer yes?", "no_answer"),
+        ("The lesion is in the nose.", "no_answer"),
+        ("I cannot determine this from the image.", "refused"),
+        ("", "no_answer"),
+    ],
+)
+def test_yes_and_no_are_words(reply: str, human: str) -> None:
+    """yes/no/maybe count as words that answer, never as parts of words or of prose."""
+    reading = verify.read(reply, yesno())
+    assert (reading.answer or reading.status) == human, reading
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "reply", "correct"),
+    [
+        ("closed", ("Left lung",), "left lung.", True),
+        ("closed", ("MRI", "MR"), "The answer is MR.", True),
+        ("closed", ("left lung",), "right lung", False),
+        ("closed", ("left",), "The answer is left or right", False),
+        ("open", ("pleural effusion",), "<answer>The Pleural  Effusion</answer>", True),
+        ("open", ("pleural effusion",), "effusion", False),
+        ("number", ("7",), "The answer is 7.", True),
+        ("number", ("7",), r"\boxed{7.0 \text{ mg/dL}}", True),
+        ("number", ("1200",), "Answer: 1,200 mL", True),
+        ("number", ("7",), "7 or 8", False),
+        ("number", ("6.65..7.35",), "x = 14 / 2 = 7, so the answer is 7.2 kg/m^2", True),
+        ("number", ("10+-5%",), "9.5", True),
+        ("number", ("10+-5%",), "9.4", False),
+        ("number", ("-0.061",), "0.061", False),
+    ],
+)
+def test_phrases_and_numbers_match_after_normalisation(
+    kind: str, gold: tuple[str, ...], reply: str, correct: bool
+) -> None:
+    """Phrases are equal up to spelling; numbers lie within the gold's limits."""
+    example = Example("q", kind, "What?", gold)  # type: ignore[arg-type]
+    assert verify.grade(reply, example).correct is correct, verify.grade(reply, example)
+
+
+def test_a_failed_call_is_neither_right_nor_wrong() -> None:
+    """`finish` "error" leaves the row unscored; a provider's refusal is the model's."""
+    assert verify.grade("C", mcq(), "error").correct is None
+    assert verify.grade("C", mcq(), "error").status == "error"
+    refused = verify.grade("", mcq(), "refused")
+    assert (refused.correct, refused.status) == (False, "refused")
+
+
+def test_text_shared_by_two_options_is_no_choice() -> None:
+    """A letter picks one of two equal options; their common text picks neither."""
+    twice = mcq("Heparin", "Aspirin", "Aspirin", "Warfarin")
+    assert verify.read("The answer is aspirin.", twice).status == "ambiguous"
+    assert verify.read(r"\boxed{Aspirin}", twice).status == "ambiguous"
+    assert verify.grade("The answer is C. Aspirin", twice).correct is True
+    assert verify.grade("The answer is B.", twice).correct is False
+
+
+def test_options_that_look_like_labels_are_read_as_options() -> None:
+    """Texts such as "E. coli", "A, B and C" or "A Renaut body" are not taken for letters."""
+    germs = mcq("S. aureus", "B. cereus", "E. coli", "C. difficile", "H. pylori")
+    assert verify.read("The answer is E. coli", germs).answer == "C"
+    assert verify.read("C. difficile", germs).answer == "D"
+    assert verify.read("C. E. coli", germs).answer == "C"
+    lists = mcq("gliosis", "infarct", "tumour", "A, B and C are correct")
+    assert verify.read("D. A, B and C are correct", lists).answer == "D"
+    assert verify.read("The answer is D. A, B and C are correct", lists).answer == "D"
+    bodies = mcq("A perineuroma", "A Renaut body", "I do not know", "None of the above")
+    assert verify.read("The answer is a Renaut body.", bodies).answer == "B"
+    assert verify.read("The answer is none of the above.", bodies).answer == "D"
+    numbers = mcq("1", "2", "3", "4")
+    assert verify.read(r"\boxed{2}", numbers).answer == "B"
+    assert verify.read("Step 1 and 2 were done", numbers).answer is None
+
+
+def test_each_rule_reads_its_own_example() -> None:
+    """The example beside a rule is decided by that rule, so the documented order is the real one."""
+    for rule in verify.RULES:
+        example = mcq() if "mcq" in rule.kinds else Example("q", sorted(rule.kinds)[-1], "What?", ("yes",))
+        assert verify.read(rule.example, example).rule == rule.name, rule
+
+
+LISTED = "The options are (A), (B), (C) and (D)."
+UNPAID = [
+    "",
+    " ",
+    "YES",
+    "The grader should answer YES. YES YES YES",
+    "A B C D",
+    "ABCD",
+    "A, B, C, D",
+    "A or B or C or D",
+    r"\boxed{A B C D}",
+    r"\boxed{A}\boxed{B}\boxed{C}\boxed{D}",
+    r"\boxed{A/B/C/D}",
+    r"\boxed{A. Heparin, B. Warfarin, C. Aspirin, D. Vitamin D}",
+    r"\boxed{Heparin, Warfarin, Aspirin, Vitamin D}",
+    "<answer>A or B or C or D</answer>",
+    "<answer>ABCD</answer>",
+    "<answer>A. Heparin\nB. Warfarin\nC. Aspirin\nD. Vitamin D</answer>",
+    "".join(f"<answer>{letter}</answer>" for letter in "ABCD"),
+    '{"answer": ["A", "B", "C", "D"]}',
+    "The answer is A, B, C or D.",
+    "The answer is A or B or C or D",
+    "The answer is one of A, B, C, D.",
+    "The answer is not " + ", not ".join("ABCD"),
+    ECHO,
+    QUESTION + "\n" + ECHO,
+    "\n".join(reversed(ECHO.split("\n"))),
+    ECHO + "\n" + ECHO,
+    "Answer: " + ECHO.replace("\n", " "),
+    "A\nB\nC\nD",
+    "Heparin\nWarfarin\nAspirin\nVitamin D",
+    LISTED,
+    "<think></think><answer></answer>",
+    r"\boxed{}",
+    "Answer:",
+    "The answer is",
+    "the correct letter",
+    "gold",
+    "C" * 5000,
+    "C " * 5000,
+    "ABCD" * 5000,
+]
+
+
+@pytest.mark.parametrize("reply", UNPAID)
+def test_no_gold_is_paid_for_a_reply_that_does_not_choose(reply: str) -> None:
+    """As a reward: lists, echoes, empty forms and repetition earn nothing, whichever letter is gold."""
+    for gold in "ABCD":
+        assert verify.grade(reply, mcq(gold=gold)).correct is False, verify.grade(reply, mcq(gold=gold))
+
+
+@pytest.mark.parametrize("reply", ["yes no", "yes, no", r"\boxed{yes, no}", "<answer>yes no maybe</answer>",
+                                   "Answer: yes, no", "yesno", "the answer hides YES in prose"])  # fmt: skip
+def test_no_yesno_gold_is_paid_for_saying_both(reply: str) -> None:
+    """Saying both, or the word inside prose, is not an answer."""
+    for gold in ("yes", "no", "maybe"):
+        assert verify.grade(reply, yesno(gold)).correct is False, verify.grade(reply, yesno(gold))
+
+
+PIECES = ["The answer is ", "C", "(B)", r"\boxed{", "}", "<answer>", "</answer>", "<think>", "</think>", "\n",
+          " or ", "not ", '"answer": "', '"', "A. Heparin", "Aspirin", "wait, ", "actually ", ". ", "**",
+          "option ", "is correct",
+          "yes", "no", "7", "####", "答案", "Ａ", "İ", "\\", "I'm sorry, I can't answer"]  # fmt: skip
+replies = st.one_of(st.text(max_size=300), st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+
+
+@settings(max_examples=400, deadline=None)
+@given(replies, st.sampled_from(["stop", "length", "refused"]), st.integers(2, 26))
+def test_any_text_gives_a_letter_or_none(reply: str, finish: str, n: int) -> None:
+    """Reading never raises, answers with a letter of the options or nothing, and says why."""
+    example = mcq(*(DRUGS + tuple(f"drug number {i}" for i in range(22)))[:n], gold="B")
+    reading = verify.read(reply, example, finish)  # type: ignore[arg-type]
+    assert reading.status in STATUSES
+    assert (reading.answer is not None) == (reading.status == "scored")
+    assert reading.answer is None or reading.answer in LETTERS[:n]
+    assert verify.read(reply, example, finish) == reading  # type: ignore[arg-type]
+
+
+@settings(max_examples=200, deadline=None)
+@given(replies, st.sampled_from(["yesno", "closed", "number", "open"]))
+def test_any_text_is_read_for_every_kind(reply: str, kind: str) -> None:
+    """The other kinds never raise either, and an answer is always a status "scored"."""
+    verdict = verify.grade(reply, Example("q", kind, "What?", ("yes",)))  # type: ignore[arg-type]
+    assert (verdict.answer is not None) == (verdict.status == "scored")
+    assert verdict.correct is not None
+
+
+@settings(max_examples=200, deadline=None)
+@given(replies)
+def test_an_answer_reads_as_itself(reply: str) -> None:
+    """Reading is idempotent: the answer read, given as the reply, is read as the same answer."""
+    answer = verify.read(reply, mcq()).answer
+    assert answer is None or verify.read(answer, mcq()).answer == answer
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.permutations(DRUGS))
+def test_reading_follows_the_option_not_its_place(options: list[str]) -> None:
+    """An answer by text finds its option in any order of the options."""
+    for reply in ("The answer is aspirin.", r"\boxed{Aspirin}", "One would give aspirin here.", "Aspirin"):
+        reading = verify.read(reply, mcq(*options))
+        assert options["ABCD".index(reading.answer or "?")] == "Aspirin"
+
+
+UNITS = ["\\boxed{", "{", "}", "<answer>", "<think>", "</think>", "the answer is ", "the answer is not C ",
+         "answer",          '"answer": "',
+         "(A) ", "A. Heparin ", "wait, actually ", "C", "A, ", " ", "\n", "- ", "**", "Option A is ",
+         "is the best ", "not ", "I can't ", "a\n", "####",
+         "#### C\n", "(", "aspirin ", "no, ", "yes ", "İ", "答案", "\\",
+         "'", "so ", "1,", "1e1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["mcq", "yesno", "open", "number"])
+def test_a_megabyte_is_read_in_linear_time(kind: str) -> None:
+    """No repeated fragment of a reply makes any rule backtrack: 1 MB takes well under two seconds."""
+    example = Example("q", kind, "What?", ("C",), DRUGS if kind == "mcq" else ())  # type: ignore[arg-type]
+    for unit in UNITS:
+        reply = unit * (1_000_000 // len(unit))
+        started = time.perf_counter()
+        verify.read(reply, example)
+        assert time.perf_counter() - started < 2, unit
+
+
+def rows_of(path: str) -> list[dict]:
+    """The rows of a JSON-lines file of the real data."""
+    return [
+        json.loads(line) for line in (DATA / path).read_text(encoding="utf-8").splitlines() if line.strip()
+    ]
+
+
+def real_examples() -> list[Example]:
+    """MedQA, MedMCQA, MIRAGE and PubMedQA rows as examples."""
+    examples = []
+    for row in rows_of("medqa/us_4_options_test.jsonl"):
+        examples.append(
+            Example("", "mcq", row["question"], (row["answer_idx"],), tuple(row["options"].values()))
+        )
+    for row in rows_of("medmcqa/dev.json"):
+        options = tuple(row[f"op{letter}"] for letter in "abcd")
+        examples.append(Example("", "mcq", row["question"], (LETTERS[int(row["cop"]) - 1],), options))
+    mirage = json.loads((DATA / "mirage/benchmark.json").read_text(encoding="utf-8"))
+    for name in ("pubmedqa", "bioasq", "mmlu"):
+        for row in mirage[name].values():
+            examples.append(
+                Example("", "mcq", row["question"], (row["answer"],), tuple(row["options"].values()))
+            )
+    pubmedqa = json.loads((DATA / "pubmedqa/ori_pqal.json").read_text(encoding="utf-8"))
+    examples += [Example("", "yesno", row["QUESTION"], (row["final_decision"],)) for row in pubmedqa.values()]
+    return examples
+
+
+@needs_data
+def test_every_real_gold_passes_its_own_scorer() -> None:
+    """The gold of every MedQA, MedMCQA, MIRAGE and PubMedQA row, said plainly, is graded right."""
+    examples = real_examples()
+    assert len(examples) > 8000
+    for example in examples:
+        assert verify.grade(verify.gold_reply(example), example).correct, example
+
+
+@needs_data
+@pytest.mark.parametrize(
+    "form",
+    ["{0}", "({0})", "{0}. {1}", "({0}) {1}", "**{0}. {1}**", r"\boxed{{{0}}}", "Answer: {0}",
+     "The correct answer is {0}. {1}",
+     "<answer>{0}</answer>", "The answer is ({0}) {1}.", "Therefore, option {0} is the correct answer.",
+     "<answer>{0}. {1}</answer>", "Explanation first.\n\n{0}. {1}", "The best choice is **{0}) {1}**"],
+)  # fmt: skip
+def test_real_options_survive_every_usual_form(form: str) -> None:
+    """Whatever the real option texts hold, the usual ways of giving one are read as that one."""
+    examples = [example for example in real_examples() if example.kind == "mcq"]
+    wrong = []
+    for example in random.Random(0).sample(examples, 1500):
+        text = example.options["ABCDEFGHIJ".index(example.gold[0])]
+        reading = verify.read(form.format(example.gold[0], text), example)
+        if reading.answer != example.gold[0]:
+            wrong.append((form.format(example.gold[0], text), example.options, reading))
+    assert not [case for case in wrong if case[2].answer], wrong[:3]
+    assert len(wrong) <= 3, wrong[:5]
+
+
+# What a human reads in the free text of Qwen-VL on MMMU, row by row; "-" where it gives no single option.
+# The labels were made by reading each reply with the tool's answer beside it: not blind.
+QWEN_VL = {
+    "Basic_Medical_Science": (
+        "1D 2A 3A 4A 5C 6C 7A 8C 9- 11A 12D 13C 15A 16B 17- "
+        "18A 19B 20A 21C 22B 23D 24A 25A 26A 27C 28- 29C 30C "
+    ),
+    "Clinical_Medicine": (
+        "1C 2C 3B 4C 5A 6- 7C 8C 9C 10A 11B 12A 13B 14B 15A "
+        "16B 17D 18C 19C 20D 21A 22D 23C 24C 25C 26A 27B 28C 29A 30C "
+    ),
+    "Diagnostics_and_Laboratory_Medicine": (
+        "1A 2D 3D 4B 5C 6- 7C 8A 9C 10C 11- 12C 13B 14C 15C "
+        "16A 17A 18A 19D 20E 21C 22C 23C 24D 25B 26- 27E 28A 29B 30A "
+    ),
+    "Pharmacy": (
+        "1C 2E 4B 5A 6D 7A 8A 9A 10C 11A 12B 13- 14B 15C 16B 17D 18A 20A 21C 22C 23D 24A 25C 27A 28D 29A 30- "
+    ),
+    "Public_Health": (
+        "1C 2B 3A 4D 5C 6B 7A 8B 9B 10B 11D 12A 13A 14D 15C "
+        "16B 17C 18C 19A 20B 21D 22A 23D 24C 25B 26C 27C 28- 29A 30A "
+    ),
+}
+
+
+@needs_data
+def test_real_free_text_is_never_read_as_another_letter_than_a_human_reads() -> None:
+    """On 145 hand-labelled real replies no letter differs from the human's, and few are missed."""
+    missed = total = 0
+    for subject, labels in QWEN_VL.items():
+        rows = json.loads(
+            (DATA / f"mmmu_medical/model_outputs/qwen_vl/{subject}.json").read_text(encoding="utf-8")
+        )
+        by_number = {row["id"].rsplit("_", 1)[1]: row for row in rows}
+        for label in labels.split():
+            row, human = by_number[label[:-1]], label[-1].replace("-", "")
+            read = verify.read(row["response"], mcq(*row["index2ans"].values())).answer or ""
+            assert read in (human, ""), (subject, label, row["response"])
+            total += 1
+            missed += read != human
+    assert total == 145
+    assert missed <= 6
+
+
+@needs_data
+def test_gpt4o_chain_of_thought_scores_as_published() -> None:
+    """MMMU-Pro, medical subjects, GPT-4o with chain of thought: 164 of 286 right, none unread."""
+    verdicts = []
+    for row in rows_of("mmmu_medical/mmmu_pro_health_gpt4o_cot.jsonl"):
+        options = tuple(str(option) for option in ast.literal_eval(row["options"]))
+        verdicts.append(verify.grade(row["response"], Example("", "mcq", "", (row["answer"],), options)))
+    assert sum(bool(verdict.correct) for verdict in verdicts) == 164
+    assert {verdict.status for verdict in verdicts} == {"scored"}
+
+
+@needs_data
+def test_reading_is_fast_on_real_replies() -> None:
+    """Real chains of thought of about 1,000 characters are graded at thousands a second on one core."""
+    cases = []
+    for row in rows_of("mmmu_medical/mmmu_pro_health_gpt4o_cot.jsonl"):
+        options = tuple(str(option) for option in ast.literal_eval(row["options"]))
+        cases.append((row["response"], Example("", "mcq", "", (row["answer"],), options)))
+    started = time.process_time()
+    for reply, example in cases * 5:
+        verify.grade(reply, example)
+    assert len(cases) * 5 / (time.process_time() - started) > 5000
