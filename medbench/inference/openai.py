@@ -1,0 +1,290 @@
+"""Any OpenAI-compatible server: `openai:NAME@URL`.
+
+Many requests in flight over one connection pool; the number adapts to what the server bears (halved
+on 429, 503 and resets, regrown one by one). Faults of transport and server are retried with growing,
+jittered waits, longer if `Retry-After` says so; what still fails is that row's error, not the run's
+end. A server that answers nobody ends the work instead of making every row wait for its retries.
+
+aiohttp was chosen by measurement (docs/decisions.md). The key is read from the environment at call
+time and kept nowhere.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from medbench.errors import ModelError, UsageError
+from medbench.inference.types import Reply, Request, Sink
+from medbench.schema import Finish
+
+log = logging.getLogger(__name__)
+
+FINISH: dict[str | None, Finish] = {"length": "length", "content_filter": "refused"}
+GIVE_UP_AFTER = 16
+"""Rows that fail for good in a row, with none answered between, before the server counts as down."""
+
+
+class Transient(Exception):
+    """A fault worth another try.
+
+    `wait` is the server's own Retry-After in seconds, `crowded` says it is overloaded.
+    """
+
+    def __init__(self, why: str, *, wait: float = 0.0, crowded: bool = False) -> None:
+        super().__init__(why)
+        self.wait = wait
+        self.crowded = crowded
+
+
+class Rejected(Exception):
+    """The server will not take this one request, however often it is sent."""
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How to talk to the server. Nothing here changes an answer."""
+
+    concurrency: int = 32
+    """Requests in flight at most."""
+    timeout: float = 600.0
+    """Seconds one request may take."""
+    retries: int = 5
+    """Further tries after the first."""
+    first_wait: float = 0.5
+    """Seconds before the first retry; doubled each time, half of it random."""
+    longest_wait: float = 60.0
+
+
+class Throttle:
+    """Additive-increase, multiplicative-decrease limit on requests in flight."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = float(most)
+        self.active = 0
+        self.closed_until = 0.0
+        self._cut_at = 0.0
+        self._freed = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Wait for a place."""
+        loop = asyncio.get_running_loop()
+        while self.active >= int(self.limit) or loop.time() < self.closed_until:
+            pause = max(self.closed_until - loop.time(), 0.0)
+            self._freed.clear()
+            if pause:
+                await asyncio.sleep(pause)
+            else:
+                await self._freed.wait()
+        self.active += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.active -= 1
+        self._freed.set()
+
+    def succeeded(self) -> None:
+        """One more request may be in flight, up to the most."""
+        self.limit = min(self.limit + 1.0 / self.limit, float(self.most))
+
+    def crowded(self, wait: float) -> None:
+        """Halve the limit, once per second at most, and hold new requests back for `wait` seconds."""
+        now = asyncio.get_running_loop().time()
+        self.closed_until = max(self.closed_until, now + wait)
+        if now - self._cut_at > 1.0:
+            self._cut_at = now
+            self.limit = max(self.limit / 2, 1.0)
+
+
+def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` on a loop of its own; in a thread of its own where one already runs (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+class OpenAIModel:
+    """A model behind a chat-completions endpoint."""
+
+    def __init__(self, name: str, url: str, transport: Transport | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise UsageError(f"'{url}' is not an http(s) address", "write openai:NAME@http://host:port/v1")
+        if parts.password or parts.username:
+            raise UsageError("a model address must not carry a password", "put the key in OPENAI_API_KEY")
+        self.name = f"openai:{name}@{url}"
+        self.model = name
+        self.url = url.rstrip("/")
+        self.transport = transport or Transport()
+
+    def answer(self, requests: Sequence[Request], sink: Sink) -> None:
+        """Answer all `requests`. Raises ModelError when the server refuses the key or the model's name."""
+        if any(request.protocol != "generate" for request in requests):
+            raise ModelError(
+                "chat servers do not give log-likelihoods",
+                "use --model local:… or lm-eval:… with --protocol loglikelihood",
+            )
+        run_to_end(Session(self, sink).work(requests))
+
+    def headers(self) -> dict[str, str]:
+        """HTTP headers; the key, if there is one, comes from OPENAI_API_KEY."""
+        key = os.environ.get("OPENAI_API_KEY")
+        headers = {"Content-Type": "application/json"}
+        return {**headers, "Authorization": f"Bearer {key}"} if key else headers
+
+    def body(self, request: Request) -> bytes:
+        """The JSON a request is sent as."""
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": request.messages,
+            "temperature": sampling.temperature,
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed + request.sample,
+        }
+        if sampling.top_p < 1.0:
+            body["top_p"] = sampling.top_p
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+
+class Session:
+    """One call of `answer`: the workers, what they share, and when to stop."""
+
+    def __init__(self, model: OpenAIModel, sink: Sink) -> None:
+        self.model = model
+        self.transport = model.transport
+        self.sink = sink
+        self.throttle = Throttle(model.transport.concurrency)
+        self.failed_in_a_row = 0
+        self.last_fault = ""
+        self.stopped = False
+
+    async def work(self, requests: Sequence[Request]) -> None:
+        """Run the workers over `requests`."""
+        queue = iter(requests)
+        connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
+        timeout = aiohttp.ClientTimeout(total=self.transport.timeout, sock_connect=15)
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, headers=self.model.headers()
+        ) as http:
+            workers = min(self.transport.concurrency, len(requests))
+            tasks = [asyncio.ensure_future(self.worker(queue, http)) for _ in range(workers)]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+        if self.failed_in_a_row:
+            log.warning("%s failed at the end: %s", self.model.url, self.last_fault)
+
+    @property
+    def down(self) -> bool:
+        """Whether the server counts as down; rows not asked by then stay owed."""
+        return self.failed_in_a_row >= GIVE_UP_AFTER
+
+    async def worker(self, queue: Iterator[Request], http: aiohttp.ClientSession) -> None:
+        """Take requests off the queue until it is empty or the work is stopped."""
+        for request in queue:
+            reply = await self.ask(request, http)
+            if reply.error is None:
+                self.failed_in_a_row = 0
+            self.stopped = not self.sink(request, reply) or self.stopped
+            if self.stopped or self.down:
+                return
+
+    async def ask(self, request: Request, http: aiohttp.ClientSession) -> Reply:
+        """One request with its retries."""
+        body = self.model.body(request)
+        for attempt in range(self.transport.retries + 1):
+            await self.throttle.enter()
+            try:
+                reply = await self.post(body, http)
+                self.throttle.succeeded()
+                return reply
+            except Rejected as problem:
+                return Reply.failed(str(problem))
+            except Transient as problem:
+                fault = problem
+            finally:
+                self.throttle.leave()
+            self.last_fault = str(fault)
+            if fault.crowded:
+                self.throttle.crowded(min(fault.wait, self.transport.longest_wait))
+            if self.down or self.stopped:
+                break
+            if attempt < self.transport.retries:
+                await asyncio.sleep(self.wait(attempt, fault))
+        self.failed_in_a_row += 1
+        return Reply.failed(self.last_fault)
+
+    def wait(self, attempt: int, fault: Transient) -> float:
+        """Seconds before the next try: doubling, half of it random, at least what the server asked for."""
+        planned: float = self.transport.first_wait * 2.0**attempt * random.uniform(0.5, 1.0)
+        return min(max(planned, fault.wait), self.transport.longest_wait)
+
+    async def post(self, body: bytes, http: aiohttp.ClientSession) -> Reply:
+        """One try."""
+        try:
+            async with http.post(f"{self.model.url}/chat/completions", data=body) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise Transient(f"{type(problem).__name__}: {problem}", crowded=True) from problem
+        if response.status != 200:
+            self.refuse(response.status, response.headers.get("Retry-After"), content)
+        return parse_reply(content)
+
+    def refuse(self, status: int, retry_after: str | None, content: bytes) -> None:
+        """Turn an HTTP error into the exception that says what to do about it."""
+        why = f"HTTP {status}: {content[:200].decode('utf-8', 'replace').strip()}"
+        if status in (401, 403):
+            raise ModelError(f"{self.model.url} refused the key ({why})", "set OPENAI_API_KEY")
+        if status == 404:
+            raise ModelError(
+                f"{self.model.url} does not know model '{self.model.model}' ({why})",
+                "look at its /models, and end the address in /v1",
+            )
+        if status in (408, 409, 425, 429) or status >= 500:
+            raise Transient(why, wait=seconds(retry_after), crowded=status in (429, 503))
+        raise Rejected(why)
+
+
+def seconds(retry_after: str | None) -> float:
+    """A Retry-After header in seconds; 0 when absent or a date (our own wait then applies)."""
+    try:
+        return max(float(retry_after or 0), 0.0)
+    except ValueError:
+        return 0.0
+
+
+def parse_reply(content: bytes) -> Reply:
+    """A chat-completions body as a Reply. Raises Transient when it is not a whole, well-formed answer."""
+    try:
+        tree = json.loads(content)
+        choice = tree["choices"][0]
+        message = choice["message"]
+        text = message.get("content") or ""
+        usage = tree.get("usage") or {}
+        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as problem:
+        raise Transient(f"malformed reply: {type(problem).__name__}: {content[:80]!r}") from problem
+    if not isinstance(text, str):
+        raise Transient(f"malformed reply: content is {type(text).__name__}")
+    finish = FINISH.get(choice.get("finish_reason"), "stop")
+    if message.get("refusal"):
+        return Reply(text or str(message["refusal"]), "refused", *tokens)
+    if not text and finish == "stop":
+        raise Transient("empty reply")
+    return Reply(text, finish, *tokens)

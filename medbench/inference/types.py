@@ -1,0 +1,77 @@
+"""What passes between medbench and a model, whichever model it is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from medbench.config import Config, digest
+from medbench.schema import Finish
+
+Message = dict[str, Any]
+
+
+class Sampling(Config):
+    """How replies are drawn."""
+
+    temperature: float = 0.0
+    """0 is greedy."""
+    top_p: float = 1.0
+    max_tokens: int = 2048
+    """Longest reply, in tokens of the model."""
+    seed: int = 0
+    """Sample k of a question is drawn with seed + k."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to one model.
+
+    `choices` are the answers on offer. `protocol` "loglikelihood" asks for the choice that the
+    model finds most likely as a continuation, instead of a written reply.
+    """
+
+    example: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    sample: int = 0
+    choices: tuple[str, ...] = ()
+    protocol: Literal["generate", "loglikelihood"] = "generate"
+
+    def key(self, role: str, model: str) -> str:
+        """Identity of the request: equal keys ask for the same thing."""
+        content = [role, model, self.example, self.sample, self.messages, self.choices, self.protocol]
+        return digest([*content, self.sampling.model_dump()])
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. `error` is None unless the call failed for good, and then `text` is empty."""
+
+    text: str
+    finish: Finish = "stop"
+    tokens_in: int = 0
+    tokens_out: int = 0
+    error: str | None = None
+
+    @classmethod
+    def failed(cls, why: str) -> "Reply":
+        """A call that failed after its retries: the row stays owed, and unscored until answered."""
+        return cls("", "error", error=why[:500])
+
+
+Sink = Callable[[Request, Reply], bool]
+"""Takes one reply; False asks for nothing further (a budget is spent): finish what is in flight."""
+
+
+class Model(Protocol):
+    """Anything that answers requests.
+
+    `answer` hands each reply to `sink` as soon as it is there, in any order. When the sink returns
+    False it sends nothing further; what the sink raises propagates. Calls that fail for good are sunk
+    as `Reply.failed`; a model that cannot be reached at all raises `ModelError`.
+    """
+
+    name: str
+
+    def answer(self, requests: Sequence[Request], sink: Sink) -> None:
+        """Answer all `requests` through `sink`."""

@@ -1,0 +1,246 @@
+"""A run: a folder named by its config, a journal of every answered request, and a seal.
+
+    <home>/runs/<name>-<digest of the config>/
+        config.json     what decides the result             versions.json   what it ran on
+        <role>.jsonl    one line per answered request       *.parquet       tables, written by seal()
+        manifest.json   written last: its presence means complete
+
+The same command opens the same folder and asks only for what is missing. There is no cache across
+runs: reusing samples drawn at a temperature would quietly correlate experiments.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TextIO
+
+import polars as pl
+
+import medbench
+from medbench.config import canonical, digest
+from medbench.errors import MedbenchError, UsageError, unknown
+from medbench.files import private, write_text, write_whole
+from medbench.inference.types import Model, Reply, Request
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("polars", "aiohttp", "torch", "transformers", "trl", "lm-eval", "datasets")
+
+OnReply = Callable[[Request, Reply, bool], bool]
+"""Called once per reply, with whether it is new; False asks the model to send nothing further."""
+
+
+class Journal:
+    """Append-only record of replies to one role, one JSON line each, flushed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.replies: dict[str, Reply] = {}
+        self._stream: TextIO | None = None
+        self._torn = False
+        if path.exists():
+            self._load(path.read_bytes())
+
+    def _load(self, content: bytes) -> None:
+        self._torn = not content.endswith(b"\n") and bool(content)
+        for line in content.split(b"\n"):
+            try:
+                row = json.loads(line)
+                taken, given = row["tokens"]
+                reply = Reply(row["text"], row["finish"], taken, given, row["error"])
+                self.replies[row["key"]] = reply
+            except (ValueError, KeyError, TypeError):
+                if line.strip():
+                    log.warning("%s: a torn line; its request is owed again", self.path.name)
+
+    def append(self, key: str, request: Request, reply: Reply) -> None:
+        """Put one reply on record. It survives the process from here on."""
+        row = {
+            "key": key,
+            "example": request.example,
+            "sample": request.sample,
+            "text": reply.text,
+            "finish": reply.finish,
+            "tokens": [reply.tokens_in, reply.tokens_out],
+            "error": reply.error,
+        }
+        if self._stream is None:
+            self._stream = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+            self._stream.write("\n" if self._torn else "")
+            self._torn = False
+        self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self._stream.flush()
+        self.replies[key] = reply
+
+    def close(self) -> None:
+        """Close the file; a later append opens it again."""
+        if self._stream:
+            self._stream.close()
+            self._stream = None
+
+
+class Run:
+    """An open run. Made by `open_run`."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self.config = config
+        self._journals: dict[str, Journal] = {}
+
+    def journal(self, role: str) -> Journal:
+        """The journal of `role`, loaded on first use."""
+        if role not in self._journals:
+            self._journals[role] = Journal(self.folder / f"{role}.jsonl")
+        return self._journals[role]
+
+    def ask(
+        self, role: str, model: Model, *, requests: Sequence[Request], on_reply: OnReply | None = None
+    ) -> list[Reply]:
+        """Replies to `requests`, in their order; asks only for those not answered in this run.
+
+        Each new reply is journalled before anything else sees it. Failed calls are journalled too
+        but stay owed: asking again tries them again. A request whose turn never came (a budget was
+        spent, a server went down) gets a failed reply that is not journalled.
+        """
+        journal = self.journal(role)
+        keys = [request.key(role, model.name) for request in requests]
+        owed: dict[str, tuple[str, Request]] = {}
+        for key, request in zip(keys, requests, strict=True):
+            known = journal.replies.get(key)
+            if known is None or known.error is not None:
+                owed[key] = (key, request)
+            elif on_reply:
+                on_reply(request, known, False)
+        self._answer(journal, model, list(owed.values()), on_reply)
+        unasked = Reply.failed("not asked")
+        return [journal.replies.get(key, unasked) for key in keys]
+
+    def _answer(
+        self, journal: Journal, model: Model, owed: list[tuple[str, Request]], on_reply: OnReply | None
+    ) -> None:
+        if not owed:
+            return
+        keys = {id(request): key for key, request in owed}
+
+        def sink(request: Request, reply: Reply) -> bool:
+            journal.append(keys[id(request)], request, reply)
+            return on_reply is None or on_reply(request, reply, True)
+
+        try:
+            model.answer([request for _, request in owed], sink)
+        finally:
+            journal.close()
+
+    def seal(self, tables: Mapping[str, pl.DataFrame], summary: Mapping[str, Any]) -> None:
+        """Write `tables` as Parquet, then the manifest with `summary`, each whole or not at all."""
+        for name, table in tables.items():
+            write_whole(self.folder / f"{name}.parquet", table.write_parquet)
+        write_text(self.folder / "manifest.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """What this process runs on."""
+    found = {"medbench": medbench.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def run_folder(home: Path, name: str, config: Mapping[str, Any]) -> Path:
+    """Where the run called `name` with this `config` lives."""
+    return home / "runs" / f"{name}-{digest(config)[:8]}"
+
+
+@contextmanager
+def open_run(home: Path, name: str, *, config: Mapping[str, Any], fresh: bool = False) -> Iterator[Run]:
+    """The run of this `config`, begun or continued, held by this process alone.
+
+    `fresh` begins a numbered new attempt. Raises UsageError when another process holds the run.
+    """
+    folder = run_folder(home, name, config)
+    if fresh:
+        folder = next(attempt for attempt in attempts(folder) if not attempt.exists())
+    private(home / "runs")
+    private(folder)
+    with (folder / "lock").open("a+") as lock:
+        hold(lock, folder)
+        if not (folder / "config.json").exists():
+            write_text(folder / "config.json", canonical(config) + "\n")
+        check_versions(folder)
+        yield Run(folder, config)
+
+
+def attempts(folder: Path) -> Iterator[Path]:
+    """`folder`, `folder-2`, `folder-3` …"""
+    yield folder
+    number = 2
+    while True:
+        yield folder.with_name(f"{folder.name}-{number}")
+        number += 1
+
+
+def hold(lock: TextIO, folder: Path) -> None:
+    """Take the run for this process, or say which process has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        raise UsageError(
+            f"run {folder.name} is in use by process {holder}", "wait for it, or use --fresh"
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+
+
+def check_versions(folder: Path) -> None:
+    """Record the versions a run began with; say so when it is continued under others."""
+    path, now = folder / "versions.json", versions()
+    if not path.exists():
+        write_text(path, json.dumps(now, indent=1) + "\n")
+        return
+    before = json.loads(path.read_text())
+    changed = [f"{k} {before.get(k)} -> {now.get(k)}" for k in before if before.get(k) != now.get(k)]
+    if changed:
+        log.warning("run %s began under other versions: %s", folder.name, ", ".join(changed))
+
+
+def find_run(home: Path, name: str) -> Path:
+    """The folder of an existing run: its name, an unambiguous beginning of it, or a path.
+
+    Raises UsageError offering the nearest when there is none, or listing them when there are several.
+    """
+    if os.sep in name and (Path(name) / "config.json").exists():
+        return Path(name)
+    runs = sorted(p for p in (home / "runs").glob("*") if (p / "config.json").exists())
+    exact = [p for p in runs if p.name == name]
+    matches = exact or [p for p in runs if p.name.startswith(name)]
+    if not matches:
+        raise unknown("run", name, (p.name for p in runs))
+    if len(matches) > 1:
+        raise UsageError(
+            f"'{name}' could be any of {', '.join(p.name for p in matches)}", "write more of the name"
+        )
+    return matches[0]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a sealed run. Raises MedbenchError when the run is not complete."""
+    path = folder / "manifest.json"
+    if not path.exists():
+        raise MedbenchError(
+            f"run {folder.name} is not complete", "repeat its command: it goes on where it stopped"
+        )
+    tree: dict[str, Any] = json.loads(path.read_text())
+    return tree
