@@ -1,0 +1,188 @@
+"""AlphaMed's training sets: MedQA whole, MedMCQA levelled by a solver, in equal parts per level.
+
+Source: AlphaMed (arXiv 2505.17952). The released set holds 19,178 questions = MedQA train 10,178 + 9,000;
+six levels by five samples of Llama-3.1-8B-Instruct and 1,500 MedMCQA questions per level are our
+reconstruction (the arithmetic closes; the paper's body is not public). `level = 6 - correct` of 5, so
+level 1 is always answered right and level 6 never.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from medbench import prompts
+from medbench.builders import cards, steps
+from medbench.builders.context import Context, Outcome, public_name
+from medbench.catalog import Catalog, Loaded, Place
+from medbench.config import Config, digest
+from medbench.errors import MedbenchError, SourceError
+from medbench.inference.types import Sampling
+from medbench.schema import Example
+from medbench.solve import Asking, solve
+
+
+class AlphaMed(Config):
+    """What goes in, how hard it is judged to be, and how much of each stays."""
+
+    whole: tuple[str, ...] = ("medqa",)
+    """Sources kept whole; their level is measured too."""
+    levelled: tuple[str, ...] = ("medmcqa",)
+    """Sources of which `per_level` questions of each level are kept."""
+    split: str = "train"
+    per_level: int = 1500
+    """Questions per level and levelled source."""
+    samples: int = 5
+    """Replies per question; level = samples + 1 - correct."""
+    sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024)
+    prompt: str = "mcq-boxed"
+    options: int | None = 4
+    """Questions with another number of options are dropped; null keeps all."""
+    decontaminate: bool = True
+    """Drop what leaks a test question. The paper does not say it did: false gives its counts."""
+    against: tuple[str, ...] = ("medqa", "medmcqa", "pubmedqa", "mmlu-prom", "gpqa-m", "medxpertqa-text")
+    """Benchmarks whose questions must not be in the training set."""
+    candidates: int | None = None
+    """At most so many questions per levelled source are tried, in a seeded order; null tries all."""
+    chunk: int = 2000
+    """Questions of a levelled source that are tried before looking whether every level is full."""
+    max_failed: float = 0.01
+    """Share of solver calls that may fail for good before nothing is published."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything read before the first question is asked."""
+
+    sources: dict[str, Loaded]
+    tests: dict[str, Loaded]
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        """What the result rests on."""
+        sources = {f"source {name}": loaded.revision for name, loaded in sorted(self.sources.items())}
+        return sources | {f"test {name}": loaded.revision for name, loaded in sorted(self.tests.items())}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Usable questions per source."""
+        return {name: len(loaded.examples) for name, loaded in self.sources.items()}
+
+
+def gather(config: AlphaMed, catalog: Catalog, place: Place) -> Inputs:
+    """Read sources and test sets."""
+    sources = {
+        name: catalog.training_rows(name, config.split, place) for name in (*config.whole, *config.levelled)
+    }
+    tests = {}
+    for name in config.against if config.decontaminate else ():
+        try:
+            tests[name] = catalog.examples(name, place)
+        except SourceError as problem:
+            rest = ",".join(other for other in config.against if other != name)
+            fix = f"{problem.fix}; or leave it out: --set 'against=[{rest}]'"
+            raise SourceError(f"decontamination needs {name}: {problem.what}", fix) from problem
+    return Inputs(sources, tests)
+
+
+def build(config: AlphaMed, inputs: Inputs, context: Context) -> Outcome:
+    """Clean, decontaminate, level, and keep `per_level` of each level."""
+    tests = [example for loaded in inputs.tests.values() for example in loaded.examples]
+    marked, verdicts = [], []
+    for name, loaded in inputs.sources.items():
+        table = cleaned(config, loaded, tests)
+        if name in config.whole:
+            tried = level(config, table, loaded.examples, context)
+        else:
+            table, tried = fill_levels(config, table, loaded.examples, context)
+        table = levels(config, table, tried)
+        if name in config.levelled:
+            table = steps.quota(table, ["level"], config.per_level, seed=config.seed)
+        marked.append(table)
+        verdicts.append(tried)
+    whole = pl.concat(marked)
+    solver = pl.lit(public_name(context.solver.name))
+    return Outcome(
+        rows=steps.kept(whole).drop("dropped_by", "detail"),
+        dropped=whole.drop_nulls("dropped_by"),
+        samples=pl.concat(verdicts).rename({"benchmark": "dataset"}).with_columns(solver=solver),
+        notes=shortages(config, whole) + cards.decontamination(config.decontaminate, config.against),
+    )
+
+
+def cleaned(config: AlphaMed, loaded: Loaded, tests: Sequence[Example]) -> pl.DataFrame:
+    """The marked table of one source after every step that needs no model."""
+    table = steps.begin(loaded.examples, loaded.dropped)
+    table = steps.sound(table, loaded.examples, config.options)
+    table = steps.dedupe(table, loaded.examples)
+    return steps.decontaminate(table, loaded.examples, tests)
+
+
+def level(
+    config: AlphaMed, table: pl.DataFrame, examples: Sequence[Example], context: Context
+) -> pl.DataFrame:
+    """Verdicts on `samples` replies to each kept row of `table`."""
+    wanted = set(steps.kept(table)["id"])
+    asking = Asking(prompts.named(config.prompt), config.sampling, samples=config.samples, role="solver")
+    verdicts = solve(
+        context.run,
+        context.solver,
+        examples=[example for example in examples if example.id in wanted],
+        asking=asking,
+        stage=context.name,
+        price=context.price,
+        progress=context.progress,
+    )
+    failed = int(verdicts["correct"].null_count())
+    if failed > config.max_failed * verdicts.height:
+        raise MedbenchError(
+            f"{failed} of {verdicts.height} solver calls failed; nothing was published",
+            "repeat the command: it asks only for these again",
+        )
+    return verdicts
+
+
+def fill_levels(
+    config: AlphaMed, table: pl.DataFrame, examples: Sequence[Example], context: Context
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Try candidates in a seeded order, a chunk at a time, until every level has its quota.
+
+    What was never tried is dropped as "not needed". The order is a hash of the id, so stopping early
+    is fair to every question.
+    """
+    order = sorted(steps.kept(table)["id"], key=lambda i: digest([config.seed, i]))[: config.candidates]
+    tried: list[pl.DataFrame] = []
+    done = 0
+    while done < len(order):
+        part = set(order[done : done + config.chunk])
+        some = table.filter(pl.col("id").is_in(list(part)))
+        tried.append(level(config, some, examples, context))
+        done += len(part)
+        counts = levels(config, steps.kept(table).filter(pl.col("id").is_in(order[:done])), pl.concat(tried))
+        full = steps.kept(counts).group_by("level").len().filter(pl.col("len") >= config.per_level)
+        if full.height == config.samples + 1:
+            break
+    untried = set(steps.kept(table)["id"]) - set(order[:done])
+    table = steps.drop(table, dict.fromkeys(untried, "never tried"), "not needed")
+    return table, pl.concat(tried) if tried else level(config, table.clear(), examples, context)
+
+
+def levels(config: AlphaMed, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """`table` with pass counts and `level`; kept rows with an unscored sample are dropped."""
+    rated = steps.rated(table, verdicts)
+    rated = rated.with_columns(level=(config.samples + 1 - pl.col("n_correct")).cast(pl.Int32))
+    few = steps.kept(rated).filter(pl.col("n_scored").fill_null(0) < config.samples)
+    return steps.drop(rated, dict.fromkeys(few["id"], "a solver call failed"), "too few scored samples")
+
+
+def shortages(config: AlphaMed, table: pl.DataFrame) -> list[str]:
+    """A sentence for each level of a levelled source that has less than its quota."""
+    notes = []
+    for source in config.levelled:
+        rows = steps.kept(table).filter(pl.col("source") == source)
+        for wanted in range(1, config.samples + 2):
+            have = rows.filter(pl.col("level") == wanted).height
+            if have < config.per_level:
+                notes.append(f"{source}, level {wanted}: {have} of {config.per_level} questions.")
+    return notes

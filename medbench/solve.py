@@ -1,0 +1,182 @@
+"""Ask each question some times and grade the replies: how hard is it, how good is the model?
+
+Builders (difficulty) and evaluators (accuracy) both stand on this. Verdicts are joined from the
+questions, so a question without an answer is a row with status `error`, never a missing row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+import polars as pl
+
+from medbench import prompts, verify
+from medbench.errors import MedbenchError
+from medbench.inference.types import Model, Reply, Request, Sampling
+from medbench.prompts import Prompt
+from medbench.runs import Run
+from medbench.schema import LETTERS, VERDICT, Example, Verdict
+
+Protocol = Literal["generate", "loglikelihood"]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a set of questions is put to a model."""
+
+    prompt: Prompt
+    sampling: Sampling = field(default_factory=Sampling)
+    samples: int = 1
+    protocol: Protocol = "generate"
+    role: str = "policy"
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens, and the most that may be spent; 0 means free, None no limit."""
+
+    per_million_in: float = 0.0
+    per_million_out: float = 0.0
+    most: float | None = None
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """US dollars for so many tokens."""
+        return (tokens_in * self.per_million_in + tokens_out * self.per_million_out) / 1e6
+
+
+FREE = Price()
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Where the asking stands; `cost` is in US dollars."""
+
+    stage: str
+    total: int
+    done: int = 0
+    resumed: int = 0
+    scored: int = 0
+    correct: int = 0
+    failed: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+
+    def plus(self, reply: Reply, verdict: Verdict, *, price: Price, new: bool) -> "Tally":
+        """The tally after one more reply."""
+        return replace(
+            self,
+            done=self.done + 1,
+            resumed=self.resumed + (not new),
+            scored=self.scored + (verdict.correct is not None),
+            correct=self.correct + bool(verdict.correct),
+            failed=self.failed + (reply.error is not None),
+            tokens_in=self.tokens_in + reply.tokens_in,
+            tokens_out=self.tokens_out + reply.tokens_out,
+            cost=self.cost + price.cost(reply.tokens_in, reply.tokens_out),
+        )
+
+
+Progress = Callable[[Tally], None]
+
+
+def requests_for(examples: Sequence[Example], asking: Asking) -> list[Request]:
+    """One request per example and sample, examples outermost."""
+    return [
+        Request(
+            example=example.id,
+            messages=messages,
+            sampling=asking.sampling,
+            sample=sample,
+            choices=offered(asking, example),
+            protocol=asking.protocol,
+        )
+        for example in examples
+        for messages in [prompts.render(asking.prompt, example)]
+        for sample in range(asking.samples)
+    ]
+
+
+def offered(asking: Asking, example: Example) -> tuple[str, ...]:
+    """The answers a question offers: option letters or texts, else yes and no, else none."""
+    if example.options:
+        return prompts.choices(asking.prompt, example)
+    return ("yes", "no") if example.kind == "yesno" else ()
+
+
+def gold_choice(asking: Asking, example: Example) -> str:
+    """The gold as one of the answers on offer."""
+    gold = example.gold[0]
+    if example.kind == "mcq" and asking.prompt.choices == "text":
+        return example.options[LETTERS.index(gold)]
+    return gold
+
+
+class Grader:
+    """Grades replies as they arrive, keeps the tally, and says when the money is spent."""
+
+    def __init__(self, examples: Sequence[Example], tally: Tally, price: Price, progress: Progress) -> None:
+        self.examples = {example.id: example for example in examples}
+        self.verdicts: dict[tuple[str, int], tuple[Reply, Verdict]] = {}
+        self.tally = tally
+        self.price = price
+        self.progress = progress
+
+    def __call__(self, request: Request, reply: Reply, new: bool) -> bool:
+        """Grade one reply; False when nothing more may be spent."""
+        verdict = verify.grade(reply.text, self.examples[request.example], reply.finish)
+        self.verdicts[request.example, request.sample] = (reply, verdict)
+        self.tally = self.tally.plus(reply, verdict, price=self.price, new=new)
+        self.progress(self.tally)
+        return self.price.most is None or self.tally.cost < self.price.most
+
+
+def silent(tally: Tally) -> None:
+    """Progress that tells nobody."""
+
+
+def solve(
+    run: Run,
+    model: Model,
+    *,
+    examples: Sequence[Example],
+    asking: Asking,
+    stage: str = "",
+    price: Price = FREE,
+    progress: Progress = silent,
+) -> pl.DataFrame:
+    """Verdicts on `asking.samples` replies to each example: table VERDICT, one row per example and sample.
+
+    `stage` fills the column `benchmark`. Everything answered before in this run is read from its
+    journal.
+    """
+    if len({example.id for example in examples}) < len(examples):
+        raise MedbenchError(f"{stage}: two questions share an id")
+    requests = requests_for(examples, asking)
+    if study := getattr(model, "study", None):
+        study(gold_choice(asking, example) for example in examples)
+    grader = Grader(examples, Tally(stage, len(requests)), price, progress)
+    run.ask(asking.role, model, requests=requests, on_reply=grader)
+    return table(stage, requests, grader)
+
+
+def table(stage: str, requests: Sequence[Request], grader: Grader) -> pl.DataFrame:
+    """The graded replies, left-joined onto the requests."""
+    never = Reply.failed("not asked")
+    unasked = (never, Verdict(None, "", "error", None))
+    rows = []
+    for request in requests:
+        reply, verdict = grader.verdicts.get((request.example, request.sample), unasked)
+        rows.append(
+            {
+                "benchmark": stage,
+                "example": request.example,
+                "sample": request.sample,
+                "reply": reply.text,
+                "finish": reply.finish,
+                "tokens_in": reply.tokens_in,
+                "tokens_out": reply.tokens_out,
+                **asdict(verdict),
+            }
+        )
+    return pl.DataFrame(rows, schema=VERDICT)
