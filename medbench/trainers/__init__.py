@@ -1,0 +1,40 @@
+"""Trainers: a recipe and examples in, a plan as data out, and one way to launch it.
+
+    recipe = load("alphamed", ["steps=10"])
+    model = launch(plan(recipe, examples, folder))
+
+A recipe is one YAML file (`recipe.py`), a reward one function (`rewards.py`), a trainer one module with
+a pure `plan` (`trl.py`).
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from medbench.schema import Example
+from medbench.trainers.launch import Plan, Progress, launch
+from medbench.trainers.recipe import Expected, Grpo, Recipe, Sft, Value, load, names
+
+__all__ = [
+    "Expected",
+    "Grpo",
+    "Plan",
+    "Progress",
+    "Recipe",
+    "Sft",
+    "Value",
+    "launch",
+    "load",
+    "names",
+    "plan",
+]
+
+
+def plan(
+    recipe: Sft | Grpo, examples: Sequence[Example], folder: Path, *, python: str = sys.executable
+) -> Plan:
+    """What training `recipe` on `examples` in `folder` takes, as data. Nothing is written or run."""
+    trainer = import_module(f"medbench.trainers.{recipe.trainer}")
+    planned: Plan = trainer.plan(recipe, examples, folder, python=python)
+    return planned

@@ -1,0 +1,145 @@
+"""Running a plan: files written whole, the trainer's process started, its progress passed on.
+
+The only effectful part of training that is ours; every trainer shares it.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from medbench.errors import MedbenchError, PrerequisiteError, UsageError
+from medbench.files import write_text, write_whole
+from medbench.trainers import record
+
+Progress = Callable[[int, int, Mapping[str, Any]], None]
+"""Called with (update, updates in all, metrics of the update)."""
+
+FOLLOW = "MEDBENCH_FOLLOW_STDIN"
+"""Set for the worker: end when standard input closes, as it does when the launching process is killed."""
+
+IDENTITY = "identity"
+TAIL = 15
+POLL = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A training as data: what would be written where, and what would be run.
+
+    Plans of equal `identity` lead to the same model. `environment` holds defaults: a variable the user
+    has set stays as it is.
+    """
+
+    folder: Path
+    command: tuple[str, ...]
+    tables: dict[Path, pl.DataFrame]
+    files: dict[Path, str]
+    identity: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def launch(plan: Plan, progress: Progress | None = None) -> Path:
+    """Run `plan` to its end and return the folder of the trained model.
+
+    The same plan again goes on from the last checkpoint, or does nothing when the model is there.
+    """
+    model = plan.folder / "model"
+    refuse_another(plan)
+    if model.is_dir():
+        return model
+    write_text(plan.folder / IDENTITY, plan.identity)
+    for path, table in plan.tables.items():
+        write_whole(path, table.write_parquet)
+    for path, text in plan.files.items():
+        write_text(path, text)
+    record.rewind(plan.folder)
+    code = run(plan, progress or (lambda step, total, metrics: None))
+    if code:
+        raise failure(plan.folder, code)
+    if not model.is_dir():
+        raise MedbenchError("the trainer ended without a model", f"see {plan.folder / 'log.txt'}")
+    return model
+
+
+def refuse_another(plan: Plan) -> None:
+    """A folder that holds another training is left alone."""
+    held = plan.folder / IDENTITY
+    if held.exists() and held.read_text(encoding="utf-8") != plan.identity:
+        raise UsageError(f"{plan.folder} holds a training with another recipe or data", "use a new folder")
+
+
+def run(plan: Plan, progress: Progress) -> int:
+    """The exit status of the plan's command, its output in log.txt."""
+    with (plan.folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            plan.command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment(plan),
+        )
+    try:
+        told = 0
+        while process.poll() is None:
+            told = tell(plan.folder, progress, told=told)
+            time.sleep(POLL)
+        tell(plan.folder, progress, told=told)
+        return process.returncode
+    finally:
+        stop(process)
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """The variables the process gets."""
+    defaults = dict(plan.environment)
+    if Path("/dev/nvidiactl").exists():
+        # One thread is right for tiny models on cores, and wrong beside a GPU.
+        defaults.pop("OMP_NUM_THREADS", None)
+    return {**defaults, **os.environ, FOLLOW: "1"}
+
+
+def tell(folder: Path, progress: Progress, *, told: int) -> int:
+    """Pass on the journal's whole lines after its first `told` bytes; returns the bytes told by then."""
+    journal = folder / record.JOURNAL
+    if not journal.exists():
+        return told
+    with journal.open("rb") as stream:
+        stream.seek(told)
+        text = stream.read()
+    whole = text[: text.rfind(b"\n") + 1]
+    for line in whole.splitlines():
+        row = json.loads(line)
+        progress(row["step"], row["total"], {name: row[name] for name in record.LOGGED})
+    return told + len(whole)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process if it still runs, gently first."""
+    if process.stdin:
+        process.stdin.close()
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def failure(folder: Path, code: int) -> MedbenchError:
+    """What a failed trainer said last, as an error of its kind."""
+    lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    told = [row.removeprefix("error: ") for row in lines[-2:] if row.startswith("error: ")]
+    fixes = [row.removeprefix("  fix: ") for row in lines[-1:] if row.startswith("  fix: ")]
+    if told and code in (PrerequisiteError.exit_code, UsageError.exit_code):
+        kind = PrerequisiteError if code == PrerequisiteError.exit_code else UsageError
+        return kind(told[-1], fixes[-1] if fixes else "")
+    said = "\n".join(lines[-TAIL:])
+    return MedbenchError(f"the trainer ended with status {code}:\n{said}", f"whole log: {folder / 'log.txt'}")

@@ -1,0 +1,116 @@
+"""Rewards: plain functions of a reply and its example.
+
+`(reply, example, finish) -> float | None`, None meaning "no opinion". They read an answer with
+`verify`, so a reward and the metric can never disagree. `for_trl` is the one place that knows how TRL
+calls a reward; nothing else here depends on a trainer.
+"""
+
+import functools
+import json
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from typing import Any
+
+from medbench import verify
+from medbench.errors import UsageError, unknown
+from medbench.schema import Example, Finish
+
+Reward = Callable[[str, Example, Finish], float | None]
+
+
+def mcq_exact(reply: str, example: Example, finish: Finish) -> float | None:
+    """1 when the option the reply commits to is gold, else 0; None for a question without options."""
+    if not example.options:
+        return None
+    return correct(reply, example, finish)
+
+
+def correct(reply: str, example: Example, finish: Finish) -> float | None:
+    """1 when the answer is right, else 0, for any kind of question that rules can grade.
+
+    A reply that did not end by itself is not paid, whatever it says by then: a model paid for half a
+    reply learns to ramble up to the limit.
+    """
+    if finish in ("length", "refused"):
+        return 0.0
+    verdict = verify.grade(reply, example, finish)
+    return None if verdict.correct is None else float(verdict.correct)
+
+
+def format_boxed(reply: str, example: Example, finish: Finish) -> float | None:
+    r"""1 when the reply ends by itself and its one answer, right or wrong, stands in `\boxed{…}`."""
+    if finish == "error":
+        return None
+    reading = verify.read(reply, example, finish)
+    return float(finish == "stop" and reading.status == "scored" and reading.rule == "boxed")
+
+
+NAMED: dict[str, Reward] = {"mcq_exact": mcq_exact, "correct": correct, "format_boxed": format_boxed}
+
+
+def resolve(name: str) -> Reward:
+    """The reward called `name`; `package.module:function` finds anyone's."""
+    module, colon, function = name.rpartition(":")
+    if not colon:
+        if name not in NAMED:
+            raise unknown("reward", name, NAMED)
+        return NAMED[name]
+    try:
+        found = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as problem:
+        raise UsageError(f"reward '{name}' cannot be imported: {problem}") from problem
+    if not callable(found):
+        raise UsageError(f"reward '{name}' is not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def packed(example: Example) -> str:
+    """An example as one JSON string, the form in which it travels through a trainer's table."""
+    return json.dumps(asdict(example), ensure_ascii=False, sort_keys=True, default=dict)
+
+
+@functools.lru_cache(maxsize=65536)
+def unpacked(text: str) -> Example:
+    """The example of a packed string."""
+    row = json.loads(text)
+    return Example(**{**row, "gold": tuple(row["gold"]), "options": tuple(row["options"])})
+
+
+def for_trl(
+    name: str, *, ends: Collection[int], shuffle: int | None = None
+) -> Callable[..., list[float | None]]:
+    """The reward called `name` in TRL's calling convention.
+
+    `ends` holds the token ids that end a reply; a reply that stops on another one was cut off. With
+    `shuffle`, a seed, rewards are dealt out at random within each batch: the same deal for every
+    reward of a step, so that a control run differs from the real one in nothing else.
+    """
+    reward = resolve(name)
+
+    def paid(
+        completions: Sequence[Any],
+        completion_ids: Sequence[Sequence[int]],
+        example: Sequence[str],
+        **rest: Any,
+    ) -> list[float | None]:
+        values = [
+            reward(said(completion), unpacked(text), "stop" if ids and ids[-1] in ends else "length")
+            for completion, ids, text in zip(completions, completion_ids, example, strict=True)
+        ]
+        if shuffle is None:
+            return values
+        step = rest["trainer_state"].global_step
+        return random.Random(f"shuffle:{shuffle}:{step}").sample(values, len(values))
+
+    paid.__name__ = name
+    return paid
+
+
+def said(completion: str | Sequence[dict[str, Any]]) -> str:
+    """The text of a completion, conversational or plain."""
+    if isinstance(completion, str):
+        return completion
+    content = completion[-1].get("content") if completion else None
+    return content if isinstance(content, str) else ""
