@@ -1,0 +1,177 @@
+"""`medbench list`, `show`, `diff`, `check`, `sql`: look, change nothing."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medbench.cli import options as o
+from medbench.errors import MedbenchError, SourceError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from medbench.catalog import Catalog
+
+
+def list_things(
+    kind: Annotated[
+        str | None, typer.Argument(help="benchmarks, suites, datasets, sources, prompts, recipes, runs.")
+    ] = None,
+    json_out: o.Json = False,
+    home: o.Home = None,
+    catalog: o.CatalogFiles = None,
+) -> None:
+    """List what there is: benchmarks, suites, datasets, sources, prompts, recipes, runs.
+
+    Example: medbench list benchmarks
+    """
+    from medbench.cli import listing, render
+
+    tables = listing.tables(o.catalog_of(catalog), o.home_of(home))
+    if kind is not None and kind not in tables:
+        raise unknown("kind of thing", kind, tables)
+    wanted = {kind: tables[kind]} if kind else tables
+    if json_out:
+        typer.echo(
+            json.dumps(
+                {name: [dict(zip(c, row, strict=True)) for row in rows] for name, (c, rows) in wanted.items()}
+            )
+        )
+        return
+    for name, (columns, rows) in wanted.items():
+        render.table(columns, rows, title=name)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A run, a dataset (NAME or NAME@VERSION) or a benchmark.")],
+    rows: Annotated[int, typer.Option("--rows", min=0, help="Also show so many graded replies.")] = 0,
+    home: o.Home = None,
+    catalog: o.CatalogFiles = None,
+    json_out: o.Json = False,
+) -> None:
+    """Show a run's results, a dataset's funnel and difficulty, or a benchmark's row.
+
+    Example: medbench show medqa
+    """
+    from medbench import runs, store
+    from medbench.cli import listing, render
+
+    folder, known = o.home_of(home), o.catalog_of(catalog)
+    if name in known.benchmarks:
+        render.record(listing.benchmark(known, name), json_out)
+    elif store.versions(folder, name.partition("@")[0]):
+        render.dataset(store.dataset(folder, name), json_out)
+    else:
+        render.run(runs.find_run(folder, name), json_out, rows, listing.gated(known))
+
+
+def diff(
+    first: Annotated[str, typer.Argument(help="A run.")],
+    second: Annotated[str, typer.Argument(help="Another run.")],
+    home: o.Home = None,
+    json_out: o.Json = False,
+) -> None:
+    """Compare two evaluation runs, paired on the same questions, with an exact test.
+
+    Example: medbench diff qa6-1a2b qa6-3c4d
+    """
+    import polars as pl
+
+    from medbench import runs
+    from medbench.cli import render
+    from medbench.evaluators.metrics import Paired, compare
+
+    folders = [runs.find_run(o.home_of(home), name) for name in (first, second)]
+    tables = []
+    for folder in folders:
+        if runs.read_manifest(folder).get("kind") != "eval":
+            raise UsageError(f"run {folder.name} is not an evaluation")
+        tables.append(pl.read_parquet(folder / "verdicts.parquet"))
+    shared = [
+        b for b in tables[0]["benchmark"].unique(maintain_order=True) if b in set(tables[1]["benchmark"])
+    ]
+    if not shared:
+        raise UsageError("the two runs share no benchmark")
+    compared: dict[str, Paired] = {}
+    for name in shared:
+        compared[name] = compare(*[table.filter(pl.col("benchmark") == name) for table in tables])
+    if len(shared) > 1:
+        compared["all"] = compare(*[table.filter(pl.col("benchmark").is_in(shared)) for table in tables])
+    names = (folders[0].name, folders[1].name)
+    if json_out:
+        typer.echo(
+            json.dumps(
+                {
+                    "first": names[0],
+                    "second": names[1],
+                    "pairs": {n: p._asdict() for n, p in compared.items()},
+                }
+            )
+        )
+    else:
+        render.pairs(compared, names)
+
+
+def check(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Benchmarks or suites; default: all that are here.")
+    ] = None,
+    json_out: o.Json = False,
+    home: o.Home = None,
+    mirror: o.Mirror = None,
+    catalog: o.CatalogFiles = None,
+    lock: o.Lock = None,
+    update_lock: o.UpdateLock = None,
+) -> None:
+    """Check benchmarks without a model: counts, bad rows, and that every gold passes its own scorer.
+
+    Example: medbench check medqa --mirror DIR
+    """
+    from medbench.cli import render
+    from medbench.evaluators.lint import lint
+
+    known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock, update_lock)
+    found, absent = [], {}
+    for name in expanded(known, names):
+        try:
+            found.append(lint(name, known.examples(name, place)))
+        except SourceError as problem:
+            if names:
+                raise
+            absent[name] = problem.what
+    render.lints(found, absent, json_out)
+    if any(item.failed for item in found):
+        raise typer.Exit(1)
+    if not found:
+        raise MedbenchError("nothing to check is here", "give --mirror, or run with access to the Hub")
+
+
+def expanded(known: "Catalog", names: list[str] | None) -> list[str]:
+    """Benchmark names, suites replaced by theirs; all benchmarks when none is named."""
+    wanted: list[str] = []
+    for name in names or known.benchmarks:
+        wanted += known.suite(name) if name in known.suites else [name]
+    for name in wanted:
+        known.benchmark(name)
+    return list(dict.fromkeys(wanted))
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="A SELECT over verdicts, results, training and the datasets.")],
+    home: o.Home = None,
+    json_out: o.Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Ask the tables of all runs and datasets in SQL (DuckDB).
+
+    Example: medbench sql "select run, benchmark, value from results order by value desc"
+    """
+    from medbench import store
+    from medbench.cli import render
+
+    answer = store.sql(o.home_of(home), query)
+    if csv:
+        typer.echo(answer.write_csv(), nl=False)
+    elif json_out:
+        typer.echo(answer.write_json())
+    else:
+        render.table(answer.columns, answer.rows())

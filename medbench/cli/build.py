@@ -1,0 +1,58 @@
+"""`medbench build`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from medbench.cli import options as o
+
+
+def build(
+    dataset: Annotated[str, typer.Argument(help="A dataset of the catalog; see 'medbench list datasets'.")],
+    solver: Annotated[str, typer.Option("--solver", help="The model that measures difficulty.")],
+    settings: o.Set = None,
+    json_out: o.Json = False,
+    dry_run: o.DryRun = False,
+    fresh: o.Fresh = False,
+    concurrency: o.Concurrency = 32,
+    timeout: o.Timeout = 600.0,
+    retries: o.Retries = 5,
+    batch_size: o.BatchSize = 16,
+    price: o.PriceOption = None,
+    max_cost: o.MaxCost = None,
+    home: o.Home = None,
+    mirror: o.Mirror = None,
+    catalog: o.CatalogFiles = None,
+    lock: o.Lock = None,
+    update_lock: o.UpdateLock = None,
+) -> None:
+    """Build a training set: clean, decontaminate, measure difficulty, select, publish.
+
+    Killed halfway? The same command goes on and asks the solver nothing twice.
+
+    Example: medbench build alphamed-19k --solver openai:llama-3.1-8b@http://localhost:8000/v1
+    """
+    from medbench import builders
+    from medbench.cli import render
+
+    paying = o.price_of(price, max_cost)
+    place, rows = o.place_of(home, mirror, lock, update_lock), o.catalog_of(catalog)
+    asked = o.model_of(
+        solver, place.home, concurrency=concurrency, timeout=timeout, retries=retries, batch_size=batch_size
+    )
+    job = builders.prepare(dataset, settings or (), rows, place)
+    if dry_run:
+        typer.echo(json.dumps({"dry_run": {**job.identity, "read": job.inputs.sizes}}, indent=1))
+        return
+    with render.progress() as progress:
+        built = builders.build(
+            job, asked, catalog=rows, place=place, fresh=fresh, price=paying, progress=progress
+        )
+    if json_out:
+        typer.echo(json.dumps({"dataset": f"{built.name}@{built.version}", "rows": built.manifest["rows"]}))
+    else:
+        render.built(built)
+    for note in built.manifest["notes"]:
+        render.say(f"note: {note}")
+    render.hint(f"medbench show {dataset}")

@@ -1,0 +1,114 @@
+"""`medbench eval`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medbench.cli import options as o
+
+if TYPE_CHECKING:
+    from medbench.evaluators import EvalConfig, Evaluated
+
+
+def evaluate(
+    model: Annotated[str, typer.Option("--model", "-m", help="Whom to ask: openai:NAME@URL, local:PATH, …")],
+    suite: Annotated[str | None, typer.Option("--suite", "-s", help="A suite of the catalog.")] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option("--benchmark", "-b", help="A benchmark (repeatable).")
+    ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Replies per question.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Questions per benchmark at most.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="A prompt for all benchmarks.")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="generate or loglikelihood.")] = None,
+    settings: o.Set = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, max=1.0, help="Exit 1 when a greater share is unscored.")
+    ] = 0.01,
+    json_out: o.Json = False,
+    dry_run: o.DryRun = False,
+    fresh: o.Fresh = False,
+    concurrency: o.Concurrency = 32,
+    timeout: o.Timeout = 600.0,
+    retries: o.Retries = 5,
+    batch_size: o.BatchSize = 16,
+    price: o.PriceOption = None,
+    max_cost: o.MaxCost = None,
+    home: o.Home = None,
+    mirror: o.Mirror = None,
+    catalog: o.CatalogFiles = None,
+    lock: o.Lock = None,
+    update_lock: o.UpdateLock = None,
+) -> None:
+    """Measure a model on benchmarks, with 95 % intervals.
+
+    Killed or failed halfway? The same command goes on and asks nothing twice.
+
+    Example: medbench eval --suite qa6 --model openai:my-7b@http://localhost:8000/v1
+    """
+    from medbench import evaluators
+    from medbench.cli import render
+
+    config = config_of(suite, benchmark, samples, limit, prompt, protocol, settings)
+    paying = o.price_of(price, max_cost)
+    place = o.place_of(home, mirror, lock, update_lock)
+    asked = o.model_of(
+        model, place.home, concurrency=concurrency, timeout=timeout, retries=retries, batch_size=batch_size
+    )
+    tasks = evaluators.prepare(config, o.catalog_of(catalog), place)
+    if dry_run:
+        render.estimates([evaluators.estimate(task) for task in tasks], paying, json_out)
+        return
+    with render.progress() as progress:
+        done = evaluators.evaluate(
+            config, asked, tasks=tasks, home=place.home, fresh=fresh, price=paying, progress=progress
+        )
+    report(done, json_out, tolerance)
+
+
+def config_of(
+    suite: str | None,
+    benchmark: list[str] | None,
+    samples: int | None,
+    limit: int | None,
+    prompt: str | None,
+    protocol: str | None,
+    settings: list[str] | None,
+) -> "EvalConfig":
+    """The command's options and `--set` values as one checked config."""
+    from medbench.config import override, parse
+    from medbench.evaluators import EvalConfig
+
+    given: dict[str, Any] = {
+        "suite": suite,
+        "benchmarks": tuple(benchmark or ()),
+        "samples": samples,
+        "limit": limit,
+        "prompt": prompt,
+        "protocol": protocol,
+    }
+    tree = {key: value for key, value in given.items() if value not in (None, ())}
+    if samples is not None and samples > 1 and not any("temperature" in s for s in settings or ()):
+        tree["sampling"] = {"temperature": 0.7}
+    return parse(EvalConfig, override(tree, settings or ()), "eval")
+
+
+def report(done: "Evaluated", json_out: bool, tolerance: float) -> None:
+    """Print the results; end with exit 1 when too much is unscored."""
+    from medbench.cli import render
+
+    if json_out:
+        typer.echo(json.dumps(done.json()))
+    else:
+        render.results(done.results, done.run)
+    render.spent(done.tally)
+    render.hint(f"medbench show {done.run}")
+    if done.unscored_share > tolerance:
+        typer.echo(
+            f"error: {done.unscored_share:.1%} of the rows are unscored (tolerance {tolerance:.1%})\n"
+            "  fix: mend the server or the budget and repeat the command: it asks only for these",
+            err=True,
+        )
+        raise typer.Exit(1)

@@ -1,0 +1,75 @@
+"""What `list` and `show` say about catalog rows and runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from medbench import prompts, trainers
+from medbench.catalog import Catalog
+
+Table = tuple[list[str], list[list[Any]]]
+
+
+def tables(catalog: Catalog, home: Path) -> dict[str, Table]:
+    """Every kind of thing there is, as a table."""
+    return {
+        "benchmarks": benchmarks(catalog),
+        "suites": (
+            ["suite", "benchmarks"],
+            [[n, ", ".join(s.benchmarks)] for n, s in catalog.suites.items()],
+        ),
+        "datasets": (["dataset", "title"], [[n, d.title] for n, d in catalog.datasets.items()]),
+        "sources": (
+            ["source", "hub", "licence", "gated", "redistribute"],
+            [[n, s.hub, s.license, yes(s.gated), yes(s.redistribute)] for n, s in catalog.sources.items()],
+        ),
+        "prompts": (["prompt", "origin"], [[n, p.origin] for n, p in prompts.load().items()]),
+        "recipes": recipes(),
+        "runs": runs(home),
+    }
+
+
+def yes(value: bool) -> str:
+    """A flag in words."""
+    return "yes" if value else "no"
+
+
+def benchmarks(catalog: Catalog) -> Table:
+    """Each benchmark with its size and licence."""
+    rows = []
+    for name, row in catalog.benchmarks.items():
+        source = catalog.sources[row.source]
+        rows.append([name, row.size, row.prompt, source.license, yes(source.gated), row.notes])
+    return ["benchmark", "questions", "prompt", "licence", "gated", "notes"], rows
+
+
+def recipes() -> Table:
+    """Each packaged recipe."""
+    rows = []
+    for name in trainers.names():
+        recipe = trainers.load(name)
+        rows.append([name, recipe.algorithm, recipe.trainer, recipe.model, recipe.dataset])
+    return ["recipe", "algorithm", "trainer", "model", "dataset"], rows
+
+
+def runs(home: Path) -> Table:
+    """Each run in the home folder, newest last."""
+    rows = []
+    for path in sorted((home / "runs").glob("*/config.json"), key=lambda p: p.stat().st_mtime):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        state = "complete" if (path.parent / "manifest.json").exists() else "not complete"
+        model = config.get("model") or config.get("solver") or ""
+        rows.append([path.parent.name, config.get("kind", ""), model, state])
+    return ["run", "kind", "model", "state"], rows
+
+
+def benchmark(catalog: Catalog, name: str) -> dict[str, Any]:
+    """A benchmark's row and its source, flat."""
+    row, source = catalog.benchmarks[name], catalog.sources[catalog.benchmarks[name].source]
+    about = {"licence": source.license, "gated": source.gated, "hub": source.hub, "homepage": source.homepage}
+    return {"benchmark": name, **row.model_dump(mode="json"), **about, "cite": row.cite or source.cite}
+
+
+def gated(catalog: Catalog) -> set[str]:
+    """Benchmarks whose text must not be shown."""
+    return {name for name, row in catalog.benchmarks.items() if catalog.sources[row.source].gated}

@@ -1,0 +1,148 @@
+"""Options that mean the same everywhere, and what they are turned into."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from medbench.catalog import Catalog, Place
+    from medbench.inference.types import Model
+    from medbench.solve import Price
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="Where everything is kept.", envvar="MEDBENCH_HOME", show_envvar=True),
+]
+Mirror = Annotated[
+    Path | None,
+    typer.Option(
+        "--mirror",
+        help="A folder with the sources, in the Hub's layout or their original files.",
+        envvar="MEDBENCH_MIRROR",
+        show_envvar=True,
+    ),
+]
+CatalogFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--catalog", help="A catalog of your own, beside the packaged one (repeatable)."),
+]
+Lock = Annotated[
+    Path | None,
+    typer.Option(
+        "--lock",
+        help="The lock file of source revisions. Default: medbench.lock in the home folder.",
+        envvar="MEDBENCH_LOCK",
+        show_envvar=True,
+    ),
+]
+UpdateLock = Annotated[
+    list[str] | None,
+    typer.Option("--update-lock", help="Pin this source anew, at what is there now (repeatable)."),
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a config value: key.path=value (repeatable).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; ask and change nothing.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a numbered new attempt instead of going on.")]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", min=1, help="Requests in flight to a server at most.")
+]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds one request may take.")]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="Further tries of a failed request.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Prompts per batch of a local model.")]
+PriceOption = Annotated[
+    str | None, typer.Option("--price", help="US dollars per million tokens, IN,OUT: shows and limits cost.")
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        min=0.0,
+        help="Send nothing further once this many US dollars are spent (needs --price).",
+    ),
+]
+
+
+def home_of(home: Path | None) -> Path:
+    """The home folder that was asked for, else the default."""
+    from medbench.files import default_home
+
+    return (home or default_home()).expanduser()
+
+
+def place_of(
+    home: Path | None, mirror: Path | None, lock: Path | None = None, relock: list[str] | None = None
+) -> "Place":
+    """Where sources come from and go; the sources in `relock` lose their pin."""
+    from medbench.catalog import Place
+
+    if mirror is not None and not mirror.is_dir():
+        raise UsageError(f"--mirror {mirror} is not a folder")
+    folder = home_of(home)
+    place = Place(folder, mirror, lock or folder / "medbench.lock")
+    if relock:
+        from medbench.sources import unlock
+
+        unlock(relock, place)
+    return place
+
+
+def catalog_of(extra: list[Path] | None) -> "Catalog":
+    """The packaged catalog with the user's own beside it."""
+    from medbench.catalog import Catalog
+
+    more = [Path(p) for p in os.environ.get("MEDBENCH_CATALOG", "").split(os.pathsep) if p]
+    return Catalog.load([*more, *(extra or [])])
+
+
+def price_of(text: str | None, most: float | None) -> "Price":
+    """`--price IN,OUT` and `--max-cost` as a Price."""
+    from medbench.solve import Price
+
+    if text is None:
+        if most is not None:
+            raise UsageError(
+                "--max-cost needs --price", "give US dollars per million tokens: --price 0.15,0.60"
+            )
+        return Price()
+    try:
+        per_in, per_out = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--price '{text}' is not two numbers", "for example --price 0.15,0.60") from None
+    return Price(per_in, per_out, most)
+
+
+def model_of(
+    spec: str,
+    home: Path,
+    *,
+    concurrency: int = 32,
+    timeout: float = 600.0,
+    retries: int = 5,
+    batch_size: int = 16,
+) -> "Model":
+    """The model a spec names; `local:` also takes the name of a training run in `home`."""
+    from medbench.inference import Options, open_model
+
+    options = Options(concurrency, timeout, retries, batch_size)
+    return open_model(trained(spec, home), options)
+
+
+def trained(spec: str, home: Path) -> str:
+    """`local:RUN` as `local:<folder of the run's model>`; any other spec as it is."""
+    kind, _, rest = spec.partition(":")
+    if kind != "local" or Path(rest).exists() or not rest:
+        return spec
+    models = [m for m in (home / "runs").glob(f"{rest}*/model") if (m / "config.json").exists()]
+    if len(models) > 1:
+        exact = [m for m in models if m.parent.name == rest]
+        names = ", ".join(sorted(m.parent.name for m in models))
+        if not exact:
+            raise UsageError(f"'{rest}' could be any of {names}", "write more of the run's name")
+        models = exact
+    return f"local:{models[0]}" if models else spec
