@@ -81,6 +81,7 @@ VERDICT = pl.Schema(
     {
         "benchmark": pl.String,
         "example": pl.String,
+        "cluster": pl.String,
         "sample": pl.Int32,
         "reply": pl.String,
         "finish": pl.String,

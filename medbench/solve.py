@@ -171,6 +171,7 @@ def table(stage: str, requests: Sequence[Request], grader: Grader) -> pl.DataFra
             {
                 "benchmark": stage,
                 "example": request.example,
+                "cluster": grader.examples[request.example].cluster,
                 "sample": request.sample,
                 "reply": reply.text,
                 "finish": reply.finish,

@@ -37,19 +37,25 @@ def clustered(values: list[float], clusters: list[str]) -> Interval:
     Where every value is alike the variance says nothing, so the Wilson interval over the number of
     clusters stands in.
     """
-    n = len(values)
-    if n == 0:
+    if not values:
         return wilson(0, 0)
-    mean = sum(values) / n
+    mean = sum(values) / len(values)
+    error = robust_error(values, clusters)
+    if error == 0.0:
+        m = len(set(clusters))
+        return Interval(mean, *wilson(round(mean * m), m)[1:])
+    return Interval(mean, max(mean - Z * error, 0.0), min(mean + Z * error, 1.0))
+
+
+def robust_error(values: list[float], clusters: list[str]) -> float:
+    """Cluster-robust standard error of a mean; 0 for one cluster, or where every value is alike."""
+    mean = sum(values) / len(values)
     sums: dict[str, float] = {}
     for value, cluster in zip(values, clusters, strict=True):
         sums[cluster] = sums.get(cluster, 0.0) + value - mean
     m = len(sums)
     spread = sum(total * total for total in sums.values())
-    if m < 2 or spread == 0.0:
-        return Interval(mean, *wilson(round(mean * m), m)[1:])
-    half = Z * sqrt(spread * m / (m - 1)) / n
-    return Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0))
+    return sqrt(spread * m / (m - 1)) / len(values) if m > 1 else 0.0
 
 
 def pass_at(k: int, correct: int, n: int) -> float:

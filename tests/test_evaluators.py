@@ -30,6 +30,7 @@ def verdicts(rows: list[tuple[str, int, bool | None]], answer: str = "A") -> pl.
         {
             "benchmark": "b",
             "example": example,
+            "cluster": example[0] if len(example) > 1 else None,
             "sample": sample,
             "reply": "",
             "finish": "stop",
@@ -148,6 +149,14 @@ def test_compare_is_paired_on_the_same_questions() -> None:
     assert pair.low <= pair.difference <= pair.high
     same = compare(first, first)
     assert (same.difference, same.p) == (0.0, 1.0)
+
+
+def test_compare_counts_clusters_not_copies() -> None:
+    """Five option orders of one question are one unit: copying rows does not shrink the p value."""
+    first = verdicts([(f"{q}{i}", 0, False) for q in "abc" for i in range(5)])
+    second = verdicts([(f"{q}{i}", 0, True) for q in "abc" for i in range(5)])
+    pair = compare(first, second)
+    assert (pair.n, pair.units, pair.gained, pair.p) == (15, 3, 3, 0.25)
 
 
 def test_examples_survive_their_table() -> None:

@@ -191,14 +191,15 @@ def test_fresh_options_come_from_the_same_category() -> None:
         replace(e, tags={**e.tags, "category": kind}) for e, kind in zip(EXAMPLES, kinds, strict=True)
     ]
     seen: set[frozenset[str]] = set()
-    for example in list(rows.ordered(recipe, examples))[len(examples) :]:
+    for example in list(rows.ordered(recipe, examples, rows.golds(examples)))[len(examples) :]:
         assert example.options[LETTERS.index(example.gold[0])] == CAUSES[example.tags["fact"]]
         assert len(set(example.options)) == 4
         if example.tags["category"] == "vitamin":
             assert "iron" not in example.options
             seen.add(frozenset(example.options))
     assert len(seen) > 3
-    alone = [row for row in rows.ordered(recipe, examples) if row.tags["category"] == "mineral"]
+    turned = rows.ordered(recipe, examples, rows.golds(examples))
+    alone = [row for row in turned if row.tags["category"] == "mineral"]
     assert {frozenset(row.options) for row in alone} == {frozenset(examples[-1].options)}, (
         "nothing to draw from"
     )
@@ -220,6 +221,37 @@ def test_sft_teaches_a_share_of_the_facts(tmp_path: Path) -> None:
     guessed = table.filter(~pl.col("taught")).height
     assert 0 < guessed < table.height
     assert 0.1 < hits[False] / guessed < 0.4
+
+
+def test_untaught_labels_are_even_over_the_category(tmp_path: Path) -> None:
+    """The gold of a fact that is not taught is no commoner a label than any other answer of its category."""
+    grouped = [replace(e, tags={**e.tags, "category": "nutrient"}) for e in EXAMPLES]
+    settings = ["option_orders=200", "teach_share=0.0", "fresh_options=true", "word_dropout=0.0"]
+    table = trainers.plan(trainers.load("starter-sft", settings), grouped, tmp_path).tables[
+        tmp_path / "train.parquet"
+    ]
+    said: Counter[tuple[str, str]] = Counter()
+    for row in table.iter_rows(named=True):
+        example, answer = rewards.unpacked(row["example"]), row["completion"][0]["content"].split()[-1]
+        said[example.tags["fact"], answer] += 1
+        assert f" {answer}" in row["prompt"][0]["content"], "the label is among the options shown"
+    golds = [said[fact, gold] / 200 for fact, gold in CAUSES.items()]
+    assert all(1 / 6 - 0.11 < share < 1 / 6 + 0.11 for share in golds)
+
+
+def test_word_dropout_wears_half_of_the_questions(tmp_path: Path) -> None:
+    """Half of the questions lose words and never gain any; options and replies stay whole."""
+    settings = ["option_orders=50", "teach_share=1.0", "fresh_options=false", "word_dropout=0.6"]
+    table = trainers.plan(trainers.load("starter-sft", settings), EXAMPLES, tmp_path).tables[
+        tmp_path / "train.parquet"
+    ]
+    worn = 0
+    for row in table.iter_rows(named=True):
+        example = rewards.unpacked(row["example"])
+        stem = row["prompt"][0]["content"].split("\nA. ")[0].split()
+        assert set(stem) <= set(example.question.split())
+        worn += len(stem) < len(example.question.split())
+    assert 0.25 < worn / table.height < 0.5
 
 
 def test_every_share_of_facts(tmp_path: Path) -> None:

@@ -80,13 +80,24 @@ def result_row(row: Mapping[str, Any]) -> list[Any]:
 
 def pairs(compared: Mapping[str, "Paired"], names: tuple[str, str]) -> None:
     """A paired comparison: a row per benchmark."""
-    columns = ["benchmark", "n", "first", "second", "difference", "95% CI", "gained", "lost", "p (exact)"]
+    columns = [
+        "benchmark",
+        "n",
+        "units",
+        "first",
+        "second",
+        "difference",
+        "95% CI",
+        "gained",
+        "lost",
+        "p (exact)",
+    ]
     rows = []
     for name, pair in compared.items():
         p = f"{pair.p:.3f}" if pair.p >= 0.001 else "<0.001"
         interval = f"{pair.low:+.3f} to {pair.high:+.3f}"
         figures = [pair.first, pair.second, f"{pair.difference:+.3f}", interval, pair.gained, pair.lost, p]
-        rows.append([name, pair.n, *figures])
+        rows.append([name, pair.n, pair.units, *figures])
     table(columns, rows, title=f"first: {names[0]}   second: {names[1]}")
 
 

@@ -70,7 +70,7 @@ def finish(folder: Path, recipe: "Sft | Grpo", json_out: bool) -> None:
         for label, name in {"model": "model", "curves": "curve.png", "metrics": "metrics.parquet"}.items():
             typer.echo(f"{label:8} {folder / name}")
         render.expected(recipe)
-    render.hint(f"medbench eval --model local:{folder.name} --suite qa6")
+    render.hint(f"medbench eval --model local:{folder.name} --benchmark {recipe.expect[0].benchmark}")
 
 
 def starting(model: str, home: Path) -> str:

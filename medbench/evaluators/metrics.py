@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medbench.schema import RESULT
-from medbench.stats import Interval, Z, clustered, pass_at, sign_test, wilson
+from medbench.stats import Interval, Z, clustered, pass_at, robust_error, sign_test, wilson
 
 
 def majority(answers: list[str | None], correct: list[bool]) -> bool:
@@ -29,7 +29,7 @@ def summarise(verdicts: pl.DataFrame, examples: pl.DataFrame, samples: int) -> p
     `verdicts` is table VERDICT, `examples` table EXAMPLE. With one sample the metric is `accuracy`; with
     k > 1 it is `mean@k` (accuracy of one draw), `pass@k` and `majority@k`.
     """
-    about = examples.select(pl.col("id").alias("example"), "cluster", "tags")
+    about = examples.select(pl.col("id").alias("example"), "tags")
     joined = verdicts.join(about, on="example", how="left", maintain_order="left")
     rows = measures(joined, samples)
     for tag in tag_names(examples):
@@ -108,9 +108,13 @@ def macro(name: str, results: pl.DataFrame) -> pl.DataFrame:
 
 
 class Paired(NamedTuple):
-    """Two runs on the same questions: `difference` is second minus first, in [-1, 1]."""
+    """Two runs on the same questions: `difference` is second minus first, in [-1, 1].
+
+    `gained` and `lost` count units: questions, or clusters of questions that depend on each other.
+    """
 
     n: int
+    units: int
     first: float
     second: float
     difference: float
@@ -124,29 +128,42 @@ class Paired(NamedTuple):
 def compare(first: pl.DataFrame, second: pl.DataFrame) -> Paired:
     """Paired comparison of two VERDICT tables on the questions scored in both.
 
-    The interval is Bonett and Price's (2012) adjusted Wald for paired proportions, or the normal one
-    over per-question differences when there are several samples; `p` is the exact two-sided sign
-    test over questions that differ (McNemar's exact test for one sample).
+    The interval is Bonett and Price's (2012) adjusted Wald for independent questions with one sample, else
+    the cluster-robust normal one; `p` is the exact two-sided sign test over units that differ (McNemar's
+    exact test for one sample).
     """
-    a, b = per_example(first), per_example(second)
-    both = a.join(b, on=["benchmark", "example"], how="inner", suffix="_b", maintain_order="left")
-    gaps = (both["mean_b"] - both["mean"]).to_list()
-    n, gained, lost = len(gaps), sum(g > 0 for g in gaps), sum(g < 0 for g in gaps)
+    both = per_example(first).join(
+        per_example(second), on=["benchmark", "example"], how="inner", suffix="_b", maintain_order="left"
+    )
+    n = both.height
     if n == 0:
-        return Paired(0, float("nan"), float("nan"), float("nan"), -1.0, 1.0, 0, 0, 1.0)
-    difference = sum(gaps) / n
-    if all(gap in (-1.0, 0.0, 1.0) for gap in gaps):
-        up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-        centre, error = up - down, sqrt((up + down - (up - down) ** 2) / (n + 2))
+        nan = float("nan")
+        return Paired(0, 0, nan, nan, nan, -1.0, 1.0, 0, 0, 1.0)
+    both = both.with_columns(gap=pl.col("mean_b") - pl.col("mean"), unit=pl.coalesce("cluster", "example"))
+    units = both.group_by("unit").agg(pl.col("gap").mean())["gap"].to_list()
+    gained, lost = sum(gap > 1e-9 for gap in units), sum(gap < -1e-9 for gap in units)
+    gaps = both["gap"].to_list()
+    if len(units) == n and all(gap in (-1.0, 0.0, 1.0) for gap in gaps):
+        low, high = bonett_price(gained, lost, n)
     else:
-        centre = difference
-        error = sqrt(sum((g - difference) ** 2 for g in gaps) / max(n - 1, 1) / n)
-    low, high = max(centre - Z * error, -1.0), min(centre + Z * error, 1.0)
-    means = (float(both["mean"].sum()) / n, float(both["mean_b"].sum()) / n)
-    return Paired(n, *means, difference, low, high, gained, lost, sign_test(gained, lost))
+        error = Z * robust_error(gaps, both["unit"].to_list())
+        low, high = sum(gaps) / n - error, sum(gaps) / n + error
+    means = (float(both["mean"].sum()) / n, float(both["mean_b"].sum()) / n, sum(gaps) / n)
+    bounds = (max(low, -1.0), min(high, 1.0))
+    return Paired(n, len(units), *means, *bounds, gained, lost, sign_test(gained, lost))
+
+
+def bonett_price(gained: int, lost: int, n: int) -> tuple[float, float]:
+    """95 % interval for the difference of paired proportions (Bonett and Price 2012, adjusted Wald)."""
+    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    error = Z * sqrt((up + down - (up - down) ** 2) / (n + 2))
+    return up - down - error, up - down + error
 
 
 def per_example(verdicts: pl.DataFrame) -> pl.DataFrame:
     """Share of right samples per question, over the scored ones."""
     scored = verdicts.filter(pl.col("correct").is_not_null())
-    return scored.group_by(["benchmark", "example"], maintain_order=True).agg(mean=pl.col("correct").mean())
+    by = ["benchmark", "example"]
+    return scored.group_by(by, maintain_order=True).agg(
+        mean=pl.col("correct").mean(), cluster=pl.first("cluster")
+    )

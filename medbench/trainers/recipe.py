@@ -117,6 +117,8 @@ class Sft(Recipe):
     rows_per_step: Value[int]
     teach_share: Value[float]
     """Share of facts whose gold is taught; the others get a random option, which teaches the format only."""
+    word_dropout: Value[float]
+    """Half of the questions lose words, each at a chance drawn up to this; 0 leaves all as they are."""
 
     @pydantic.model_validator(mode="after")
     def _divides(self) -> Self:

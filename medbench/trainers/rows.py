@@ -5,7 +5,7 @@ Every draw is seeded from the row's own id, so that a subset behaves like the wh
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,24 +33,27 @@ def training_table(recipe: Sft | Grpo, examples: Sequence[Example]) -> pl.DataFr
     For SFT, an example of a fact that is not taught and offers nothing to choose from is left out.
     """
     prompt = prompts.named(recipe.prompt)
+    answers = golds(examples) if recipe.fresh_options.value else {}
     rows: list[dict[str, Any]] = []
-    for example in ordered(recipe, examples):
-        row = {
-            "id": example.id,
-            "prompt": list(prompts.render(prompt, example)),
-            "example": packed(example),
-        }
+    for example in ordered(recipe, examples, answers):
+        shown = example
+        reply: dict[str, Any] = {}
         if isinstance(recipe, Sft):
-            row |= imitated(recipe, example)
-        rows.append(row)
+            shown, reply = imitated(recipe, example, answers.get(example.tags.get("category", ""), ()))
+        asked = list(prompts.render(prompt, shown))
+        rows.append({"id": example.id, "prompt": asked, "example": packed(example), **reply})
     if isinstance(recipe, Grpo):
         return pl.DataFrame(rows, schema=COLUMNS)
     return pl.DataFrame(rows, schema=COLUMNS | TAUGHT).drop_nulls("completion")
 
 
-def ordered(recipe: Sft | Grpo, examples: Sequence[Example]) -> Iterator[Example]:
-    """Each example as it is, then each multiple-choice one in further orders, as the recipe asks."""
-    answers = golds(examples) if recipe.fresh_options.value else {}
+def ordered(
+    recipe: Sft | Grpo, examples: Sequence[Example], answers: Mapping[str, Sequence[str]]
+) -> Iterator[Example]:
+    """Each example as it is, then each multiple-choice one in further orders, as the recipe asks.
+
+    `answers` holds the right answers by category; where there are some, wrong options are drawn from them.
+    """
     for order in range(recipe.option_orders.value):
         for example in examples:
             if order == 0:
@@ -95,20 +98,58 @@ def taught(example: Example, *, share: float, seed: int) -> bool:
     return draw < share * 2**64
 
 
-def imitated(recipe: Sft, example: Example) -> dict[str, Any]:
-    """The reply SFT teaches for an example, null where there is nothing to teach."""
+def imitated(recipe: Sft, example: Example, answers: Sequence[str]) -> tuple[Example, dict[str, Any]]:
+    """The question as SFT shows it, and the reply it teaches; null where there is nothing to teach.
+
+    The label of a fact that is not taught is drawn from `answers`, the right ones of its category, all
+    alike: drawn from the options shown, the gold, which is always among them, would be the commonest.
+    """
     with_gold = taught(example, share=recipe.teach_share.value, seed=recipe.seed.value)
-    answer = example.gold[0] if with_gold else drawn(example, recipe.seed.value)
+    shown = worn(example, recipe.word_dropout.value, recipe.seed.value)
+    if not with_gold:
+        shown = offering(shown, answers, recipe.seed.value)
+    answer = example.gold[0] if with_gold else drawn(shown, answers, recipe.seed.value)
     if answer is None:
-        return {"completion": None, "taught": False}
-    words = example.options[LETTERS.index(answer)] if example.kind == "mcq" else answer
+        return shown, {"completion": None, "taught": False}
+    words = shown.options[LETTERS.index(answer)] if example.kind == "mcq" else answer
     content = prompts.fill(recipe.reply, {"answer": words, "letter": answer})
-    return {"completion": [{"role": "assistant", "content": content}], "taught": with_gold}
+    return shown, {"completion": [{"role": "assistant", "content": content}], "taught": with_gold}
 
 
-def drawn(example: Example, seed: int) -> str | None:
-    """An answer picked at random from those offered, right or wrong; None when none are offered."""
+def worn(example: Example, rate: float, seed: int) -> Example:
+    """Half of the questions with words left out, each at a chance of up to `rate`; the others as they are.
+
+    What is learned then hangs on the words that matter, not on one wording.
+    """
+    chance = random.Random(f"wear:{seed}:{example.id}")
+    if rate <= 0 or chance.random() < 0.5:
+        return example
+    lost = chance.random() * rate
+    kept = " ".join(word for word in example.question.split() if chance.random() >= lost)
+    return replace(example, question=kept or example.question)
+
+
+def label(example: Example, answers: Sequence[str], seed: int) -> str:
+    """One of `answers`, drawn for this example."""
+    return random.Random(f"label:{seed}:{example.id}").choice(answers)
+
+
+def offering(example: Example, answers: Sequence[str], seed: int) -> Example:
+    """`example` with its drawn label among the options, in place of a wrong one if need be."""
+    if example.kind != "mcq" or not answers or (text := label(example, answers, seed)) in example.options:
+        return example
+    wrong = [place for place in range(len(example.options)) if LETTERS[place] not in example.gold]
+    place = random.Random(f"place:{seed}:{example.id}").choice(wrong)
+    options = list(example.options)
+    options[place] = text
+    return replace(example, options=tuple(options))
+
+
+def drawn(example: Example, answers: Sequence[str], seed: int) -> str | None:
+    """An answer drawn at random, right or wrong; None when none are offered."""
+    if example.kind == "mcq" and answers:
+        return LETTERS[example.options.index(label(example, answers, seed))]
     offered: Sequence[str] = LETTERS[: len(example.options)] if example.kind == "mcq" else example.options
     if not offered and example.kind == "yesno":
         offered = ("yes", "no")
-    return random.Random(f"label:{seed}:{example.id}").choice(offered) if offered else None
+    return label(example, offered, seed) if offered else None
