@@ -355,6 +355,8 @@ def test_shuffled_control_permutes_rewards() -> None:
     assert honest != dealt
     assert dealt == paid(3, 1)
     assert dealt != paid(3, 2)
+    say[::4] = [[{"role": "assistant", "content": "I wonder."}]] * len(say[::4])
+    assert not any(paid(3, 1)[::4]), "a reply without an answer is not paid by chance"
 
 
 # What a training leaves behind

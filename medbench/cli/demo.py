@@ -153,8 +153,8 @@ less than 0.25). GRPO then saw right-or-wrong rewards for all of these facts, in
 gain is on facts that were rewarded, in other option orders and in wordings never seen. It shows that the
 loop works; it says nothing about facts outside it or about medical ability.
 
-Everything is in {home}/runs ({seconds / 60:.1f} min). Next, with a real model behind a server:
+Everything is in {home}/runs ({seconds / 60:.1f} min). Next:
 
-  medbench eval --suite mirage5 --model openai:NAME@http://localhost:8000/v1
-  medbench show {trained}"""
+  {sys.argv[0]} show {trained} --home {home}
+  {sys.argv[0]} eval --suite mirage5 --model openai:NAME@http://localhost:8000/v1    (a real model)"""
     )

@@ -84,8 +84,8 @@ def for_trl(
     """The reward called `name` in TRL's calling convention.
 
     `ends` holds the token ids that end a reply; a reply that stops on another one was cut off. With
-    `shuffle`, a seed, rewards are dealt out at random within each batch: the same deal for every
-    reward of a step, so that a control run differs from the real one in nothing else.
+    `shuffle`, a seed, rewards are dealt out at random among the replies of a batch that give an answer:
+    a control run is still paid for answering at all, and differs in nothing but which answer pays.
     """
     reward = resolve(name)
 
@@ -95,17 +95,27 @@ def for_trl(
         example: Sequence[str],
         **rest: Any,
     ) -> list[float | None]:
-        values = [
-            reward(said(completion), unpacked(text), "stop" if ids and ids[-1] in ends else "length")
+        replies: list[tuple[str, Example, Finish]] = [
+            (said(completion), unpacked(text), "stop" if ids and ids[-1] in ends else "length")
             for completion, ids, text in zip(completions, completion_ids, example, strict=True)
         ]
+        values = [reward(*reply) for reply in replies]
         if shuffle is None:
             return values
-        step = rest["trainer_state"].global_step
-        return random.Random(f"shuffle:{shuffle}:{step}").sample(values, len(values))
+        answered = [reply[2] == "stop" and verify.read(*reply).status == "scored" for reply in replies]
+        return dealt(values, answered, f"shuffle:{shuffle}:{rest['trainer_state'].global_step}")
 
     paid.__name__ = name
     return paid
+
+
+def dealt(values: Sequence[float | None], answered: Sequence[bool], seed: str) -> list[float | None]:
+    """`values` with those of answered replies permuted among themselves, by `seed`."""
+    places = [place for place, given in enumerate(answered) if given]
+    result = list(values)
+    for place, other in zip(places, random.Random(seed).sample(places, len(places)), strict=True):
+        result[place] = values[other]
+    return result
 
 
 def said(completion: str | Sequence[dict[str, Any]]) -> str:
