@@ -11,7 +11,7 @@ A null `correct` means nobody could tell (a server or a judge failed). It is nev
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import polars as pl
@@ -113,7 +113,7 @@ def frame(examples: Iterable[Example]) -> pl.DataFrame:
     """The Example table of some examples, in their order."""
     rows = []
     for example in examples:
-        row: dict[str, Any] = asdict(example)
+        row: dict[str, Any] = {name: getattr(example, name) for name in EXAMPLE}
         row["tags"] = [{"name": name, "value": value} for name, value in sorted(example.tags.items())]
         row["gold"], row["options"] = list(example.gold), list(example.options)
         rows.append(row)

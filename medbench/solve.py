@@ -5,7 +5,7 @@ questions, so a question without an answer is a row with status `error`, never a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import polars as pl
@@ -177,7 +177,10 @@ def table(stage: str, requests: Sequence[Request], grader: Grader) -> pl.DataFra
                 "finish": reply.finish,
                 "tokens_in": reply.tokens_in,
                 "tokens_out": reply.tokens_out,
-                **asdict(verdict),
+                "answer": verdict.answer,
+                "rule": verdict.rule,
+                "status": verdict.status,
+                "correct": verdict.correct,
             }
         )
     return pl.DataFrame(rows, schema=VERDICT)
