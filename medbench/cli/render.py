@@ -321,40 +321,43 @@ def some_replies(verdicts: "pl.DataFrame", n: int) -> None:
 def lints(found: Sequence[Any], absent: Mapping[str, str], json_out: bool) -> None:
     """What `check` found: a row per benchmark, then every faulty row by name."""
     if json_out:
-        rows = [
-            {
-                "benchmark": f.benchmark,
-                "rows": f.rows,
-                "gold_fails": f.failed,
-                "defects": f.defective,
-                "dropped": [[d.id, d.reason] for d in f.dropped],
-                "golds": f.golds,
-            }
-            for f in found
-        ]
-        typer.echo(json.dumps({"checked": rows, "absent": dict(absent)}))
+        typer.echo(json.dumps({"checked": [lint_object(item) for item in found], "absent": dict(absent)}))
         return
-    columns = ["benchmark", "rows", "gold passes", "gold fails", "defective options", "dropped", "golds"]
-    table(columns, [lint_row(f) for f in found])
+    columns = [
+        "benchmark",
+        "rows",
+        "gold passes",
+        "gold fails",
+        "only by letter",
+        "defective options",
+        "dropped",
+    ]
+    table([*columns, "golds"], [lint_row(item) for item in found])
     for item in found:
-        for example, reason in {**item.failed, **item.defective}.items():
-            typer.echo(f"  {example}: {reason}")
+        for reasons in (item.failed, item.worded, item.defective):
+            for example, reason in reasons.items():
+                typer.echo(f"  {example}: {reason}")
         for lost in item.dropped:
             typer.echo(f"  {lost.id}: dropped: {lost.reason}")
     for name, reason in absent.items():
         say(f"not here: {name}: {reason}")
 
 
+def lint_object(item: Any) -> dict[str, Any]:
+    """One benchmark's findings for JSON."""
+    return {
+        "benchmark": item.benchmark,
+        "rows": item.rows,
+        "gold_fails": item.failed,
+        "only_by_letter": item.worded,
+        "defects": item.defective,
+        "dropped": [[lost.id, lost.reason] for lost in item.dropped],
+        "golds": item.golds,
+    }
+
+
 def lint_row(item: Any) -> list[Any]:
     """One benchmark's findings as a table row."""
     golds = " ".join(f"{gold}:{count}" for gold, count in item.golds.items())
-    passed = item.rows - len(item.failed)
-    return [
-        item.benchmark,
-        item.rows,
-        passed,
-        len(item.failed),
-        len(item.defective),
-        len(item.dropped),
-        golds,
-    ]
+    counts = [len(found) for found in (item.failed, item.worded, item.defective, item.dropped)]
+    return [item.benchmark, item.rows, item.rows - counts[0], *counts, golds]
