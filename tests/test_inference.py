@@ -7,11 +7,11 @@ import pytest
 
 from medbench.errors import ModelError, UsageError
 from medbench.inference import Options, open_model
-from medbench.inference.openai import OpenAIModel, Transport
+from medbench.inference.openai import OpenAIModel
 from medbench.inference.types import Reply, Request, Sampling
 from tests.support.openai_server import Faults, Server
 
-QUICK = Transport(concurrency=4, timeout=5.0, retries=5, first_wait=0.01, longest_wait=1.0)
+QUICK = Options(concurrency=4, timeout=5.0, retries=5, first_wait=0.01, longest_wait=1.0)
 
 
 def requests(n: int) -> list[Request]:
@@ -19,7 +19,7 @@ def requests(n: int) -> list[Request]:
     return [Request(f"q/{i}", ({"role": "user", "content": f"question {i}"},)) for i in range(n)]
 
 
-def ask(server: Server, n: int, transport: Transport = QUICK) -> dict[str, Reply]:
+def ask(server: Server, n: int, transport: Options = QUICK) -> dict[str, Reply]:
     """Replies by example id."""
     got: dict[str, Reply] = {}
 
@@ -47,7 +47,7 @@ def test_passing_trouble_is_retried(fault: str) -> None:
 def test_lasting_trouble_is_that_rows_error(fault: str) -> None:
     """One question whose calls always fail is an error with its reason; the others are answered."""
     with Server(faults=Faults(always=fault, match="question 5")) as server:
-        quick = Transport(concurrency=4, retries=2, first_wait=0.01, longest_wait=0.05)
+        quick = Options(concurrency=4, retries=2, first_wait=0.01, longest_wait=0.05)
         got = ask(server, 10, quick)
     assert got["q/5"].finish == "error" and got["q/5"].error
     assert sum(reply.error is None for reply in got.values()) == 9
@@ -56,7 +56,7 @@ def test_lasting_trouble_is_that_rows_error(fault: str) -> None:
 def test_a_hanging_call_times_out() -> None:
     """A server that never answers costs one timeout, not the run."""
     with Server(faults=Faults(always="hang", match="question 1")) as server:
-        got = ask(server, 3, Transport(concurrency=4, timeout=0.3, retries=0))
+        got = ask(server, 3, Options(concurrency=4, timeout=0.3, retries=0))
     assert "TimeoutError" in str(got["q/1"].error)
     assert got["q/0"].error is None
 
@@ -66,7 +66,7 @@ def test_a_dead_server_ends_the_work_soon() -> None:
     with Server() as server:
         pass
     began = time.monotonic()
-    got = ask(server, 500, Transport(concurrency=8, retries=2, first_wait=0.01, longest_wait=0.05))
+    got = ask(server, 500, Options(concurrency=8, retries=2, first_wait=0.01, longest_wait=0.05))
     assert time.monotonic() - began < 10
     assert 16 <= len(got) < 100
     assert all(reply.error for reply in got.values())
@@ -76,14 +76,14 @@ def test_retry_after_is_respected() -> None:
     """After a 429 with Retry-After: 0.2 nothing is sent for that long."""
     with Server(faults=Faults({0: "429"})) as server:
         began = time.monotonic()
-        ask(server, 4, Transport(concurrency=1, first_wait=0.001))
+        ask(server, 4, Options(concurrency=1, first_wait=0.001))
     assert time.monotonic() - began >= 0.2
 
 
 def test_concurrency_is_bounded_and_used() -> None:
     """No more requests are in flight than asked for, and no fewer."""
     with Server(latency=0.02) as server:
-        ask(server, 60, Transport(concurrency=6))
+        ask(server, 60, Options(concurrency=6))
     assert server.most_active == 6
 
 

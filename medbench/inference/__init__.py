@@ -8,25 +8,12 @@ scripted:FILE.jsonl    recorded replies
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from medbench.errors import UsageError, unknown
-from medbench.inference.types import Model
+from medbench.inference.types import Model, Options
 
-
-@dataclass(frozen=True)
-class Options:
-    """How to run a model. None of it changes an answer."""
-
-    concurrency: int = 32
-    """Requests in flight to a server at most."""
-    timeout: float = 600.0
-    """Seconds one request may take."""
-    retries: int = 5
-    """Further tries of a failed request."""
-    batch_size: int = 16
-    """Prompts per forward pass of a local model."""
+__all__ = ["Options", "open_model"]
 
 
 def open_model(spec: str, options: Options | None = None) -> Model:
@@ -42,14 +29,13 @@ def open_model(spec: str, options: Options | None = None) -> Model:
 
 
 def _openai(rest: str, options: Options) -> Model:
-    from medbench.inference.openai import OpenAIModel, Transport
+    from medbench.inference.openai import OpenAIModel
 
     at = max(rest.find("@http://"), rest.find("@https://"))
     name, url = (rest[:at], rest[at + 1 :]) if at > 0 else (rest.rpartition("@")[0], rest.rpartition("@")[2])
     if not name:
         raise UsageError(f"model 'openai:{rest}' has no address", "write openai:NAME@http://host:port/v1")
-    transport = Transport(options.concurrency, timeout=options.timeout, retries=options.retries)
-    return OpenAIModel(name, url, transport)
+    return OpenAIModel(name, url, options)
 
 
 def _local(rest: str, options: Options) -> Model:

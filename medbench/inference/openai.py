@@ -16,14 +16,13 @@ import os
 import random
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from medbench.errors import ModelError, UsageError
-from medbench.inference.types import Reply, Request, Sink
+from medbench.inference.types import Options, Reply, Request, Sink
 from medbench.schema import Finish
 
 log = logging.getLogger(__name__)
@@ -47,21 +46,6 @@ class Transient(Exception):
 
 class Rejected(Exception):
     """The server will not take this one request, however often it is sent."""
-
-
-@dataclass(frozen=True)
-class Transport:
-    """How to talk to the server. Nothing here changes an answer."""
-
-    concurrency: int = 32
-    """Requests in flight at most."""
-    timeout: float = 600.0
-    """Seconds one request may take."""
-    retries: int = 5
-    """Further tries after the first."""
-    first_wait: float = 0.5
-    """Seconds before the first retry; doubled each time, half of it random."""
-    longest_wait: float = 60.0
 
 
 class Throttle:
@@ -119,7 +103,7 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
 class OpenAIModel:
     """A model behind a chat-completions endpoint."""
 
-    def __init__(self, name: str, url: str, transport: Transport | None = None) -> None:
+    def __init__(self, name: str, url: str, options: Options | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise UsageError(f"'{url}' is not an http(s) address", "write openai:NAME@http://host:port/v1")
@@ -128,7 +112,7 @@ class OpenAIModel:
         self.name = f"openai:{name}@{url}"
         self.model = name
         self.url = url.rstrip("/")
-        self.transport = transport or Transport()
+        self.options = options or Options()
 
     def answer(self, requests: Sequence[Request], sink: Sink) -> None:
         """Answer all `requests`. Raises ModelError when the server refuses the key or the model's name."""
@@ -165,9 +149,9 @@ class Session:
 
     def __init__(self, model: OpenAIModel, sink: Sink) -> None:
         self.model = model
-        self.transport = model.transport
+        self.options = model.options
         self.sink = sink
-        self.throttle = Throttle(model.transport.concurrency)
+        self.throttle = Throttle(model.options.concurrency)
         self.failed_in_a_row = 0
         self.last_fault = ""
         self.stopped = False
@@ -176,11 +160,11 @@ class Session:
         """Run the workers over `requests`."""
         queue = iter(requests)
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
-        timeout = aiohttp.ClientTimeout(total=self.transport.timeout, sock_connect=15)
+        timeout = aiohttp.ClientTimeout(total=self.options.timeout, sock_connect=15)
         async with aiohttp.ClientSession(
             connector=connector, timeout=timeout, headers=self.model.headers()
         ) as http:
-            workers = min(self.transport.concurrency, len(requests))
+            workers = min(self.options.concurrency, len(requests))
             tasks = [asyncio.ensure_future(self.worker(queue, http)) for _ in range(workers)]
             try:
                 await asyncio.gather(*tasks)
@@ -208,7 +192,7 @@ class Session:
     async def ask(self, request: Request, http: aiohttp.ClientSession) -> Reply:
         """One request with its retries."""
         body = self.model.body(request)
-        for attempt in range(self.transport.retries + 1):
+        for attempt in range(self.options.retries + 1):
             await self.throttle.enter()
             try:
                 reply = await self.post(body, http)
@@ -222,18 +206,18 @@ class Session:
                 self.throttle.leave()
             self.last_fault = str(fault)
             if fault.crowded:
-                self.throttle.crowded(min(fault.wait, self.transport.longest_wait))
+                self.throttle.crowded(min(fault.wait, self.options.longest_wait))
             if self.down or self.stopped:
                 break
-            if attempt < self.transport.retries:
+            if attempt < self.options.retries:
                 await asyncio.sleep(self.wait(attempt, fault))
         self.failed_in_a_row += 1
         return Reply.failed(self.last_fault)
 
     def wait(self, attempt: int, fault: Transient) -> float:
         """Seconds before the next try: doubling, half of it random, at least what the server asked for."""
-        planned: float = self.transport.first_wait * 2.0**attempt * random.uniform(0.5, 1.0)
-        return min(max(planned, fault.wait), self.transport.longest_wait)
+        planned: float = self.options.first_wait * 2.0**attempt * random.uniform(0.5, 1.0)
+        return min(max(planned, fault.wait), self.options.longest_wait)
 
     async def post(self, body: bytes, http: aiohttp.ClientSession) -> Reply:
         """One try."""

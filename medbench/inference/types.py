@@ -22,6 +22,23 @@ class Sampling(Config):
     """Sample k of a question is drawn with seed + k."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """How to run a model. None of it changes an answer."""
+
+    concurrency: int = 32
+    """Requests in flight to a server at most."""
+    timeout: float = 600.0
+    """Seconds one request may take."""
+    retries: int = 5
+    """Further tries of a failed request."""
+    batch_size: int = 16
+    """Prompts per forward pass of a local model."""
+    first_wait: float = 0.5
+    """Seconds before the first retry; doubled each time, half of it random."""
+    longest_wait: float = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question to one model.
