@@ -6,6 +6,7 @@ never changes its meaning.
 
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,10 +53,15 @@ class Benchmark(Config):
     context: bool = True
     """Whether the abstract or case note is shown."""
     option_order: Literal["source", "shuffled"] = "source"
-    """`shuffled` asks each question in seeded orders, never the source's and never one twice."""
+    """`shuffled` asks each question in seeded orders, never the source's and never one twice.
+
+    Questions whose options name letters ("both A and C") keep their order.
+    """
     repeats: int = 1
     """In how many option orders each question is asked."""
     seed: int = 0
+    trainable: bool = False
+    """Whether these questions are also there to be trained on; a row must say so itself."""
     cite: str = ""
     """Whom to cite; the source's authors if empty."""
     notes: str = ""
@@ -211,7 +217,9 @@ def inherited(name: str, rows: Mapping[str, dict[str, Any]], seen: tuple[str, ..
         raise UsageError(f"benchmark {name}: '{parent}' is like itself", "break the circle")
     if parent not in rows:
         raise unknown("benchmark", str(parent), rows)
-    return {**inherited(parent, rows, (*seen, name)), **row}
+    taken = inherited(parent, rows, (*seen, name))
+    taken.pop("trainable", None)  # a held-out twin of a training set is not one
+    return {**taken, **row}
 
 
 def typed(model: type[C], kind: str, rows: Mapping[str, dict[str, Any]]) -> dict[str, C]:
@@ -239,7 +247,10 @@ def fits(example: Example, where: Mapping[str, str | tuple[str, ...]]) -> bool:
 
 
 def reordered(example: Example, repeats: int, seed: int) -> list[Example]:
-    """A multiple-choice question in `repeats` seeded option orders, none the source's or used before."""
+    """A multiple-choice question in `repeats` seeded option orders, none the source's or used before.
+
+    One whose options name letters keeps its order in all of them.
+    """
     source = tuple(range(len(example.options)))
     if math.factorial(len(source)) <= repeats:
         raise UsageError(
@@ -261,13 +272,58 @@ def reordered(example: Example, repeats: int, seed: int) -> list[Example]:
 
 
 def turned(example: Example, order: Sequence[int]) -> Example:
-    """The example with its options in another order and its gold letters moved along."""
+    """The example with its options in another order and its gold letters moved along.
+
+    As it is when its options name letters, which another order would make untrue.
+    """
+    if lettered(example):
+        return example
     moved = {LETTERS[old]: LETTERS[new] for new, old in enumerate(order)}
     return replace(
         example,
         options=tuple(example.options[old] for old in order),
         gold=tuple(moved[letter] for letter in example.gold),
     )
+
+
+LISTED = re.compile(r"[\sa-z(),;&+/>.\[\]]+")
+LOGIC = re.compile(
+    "both|either|neither|only|alone|all|none|except|and|or|nor|but|not|then|is|are|true|false|correct|"
+    "incorrect|right|wrong|of|the|above|options?|choices?|answers?|statements?"
+)
+NAMED_OPTION = re.compile(r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s? \(?[A-HJ-Z]\)?(?![\w'-])")
+"""An option named inside a longer text; capitals only, for "a" is an article, and "I" a number."""
+
+
+def lettered(example: Example) -> bool:
+    """Whether options name options by letter ("A,C", "both a and b", "ac"), or carry their own ("a) …").
+
+    Letters that are part of a name ("vitamin A", "hepatitis B and C") do not count.
+    """
+    letters = {letter.casefold() for letter in LETTERS[: len(example.options)]} - {"i"}
+    bare = [is_bare(option, letters) for option in example.options]
+    own = [
+        re.match(rf"\(?{letter}[).]\s*\w", option, re.IGNORECASE) is not None
+        for letter, option in zip(LETTERS, example.options, strict=False)
+    ]
+    lists = any(is_list(option, letters) or NAMED_OPTION.search(option) for option in example.options)
+    return lists or sum(bare) > 1 or sum(own) > 1
+
+
+def is_bare(option: str, letters: set[str]) -> bool:
+    """Whether an option is one letter or several run together, each once: "a", "bd", "DCBA"."""
+    found = option.casefold().strip(" .()")
+    return bool(found) and set(found) <= letters and len(set(found)) == len(found)
+
+
+def is_list(option: str, letters: set[str]) -> bool:
+    """Whether an option says nothing but letters, and how they go together: "b,c true", "B>A>D>C"."""
+    text = option.casefold().strip()
+    words = re.findall("[a-z]+", text)
+    if not LISTED.fullmatch(text) or not all(word in letters or LOGIC.fullmatch(word) for word in words):
+        return False
+    listed = sum(word in letters for word in words)
+    return 0 < listed < len(words) or (listed > 1 and re.search("[,;&+/>]", text) is not None)
 
 
 def reasons(drops: Iterable[Drop]) -> str:

@@ -7,6 +7,7 @@ Inside medbench code receives the typed object; dicts and strings stop here. A w
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,7 +69,7 @@ def override(tree: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
     >>> override({"sampling": {"seed": 0}}, ["sampling.seed=7", "name=x"])
     {'sampling': {'seed': 7}, 'name': 'x'}
     """
-    result: dict[str, Any] = json.loads(json.dumps(tree))
+    result: dict[str, Any] = deepcopy(dict(tree))
     for setting in settings:
         path, sign, text = setting.partition("=")
         if not sign or not path:
@@ -79,7 +80,10 @@ def override(tree: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise UsageError(f"--set '{setting}': '{parent}' is a value, not a section")
-        node[leaf] = yaml.load(text, Loader=Loader)  # noqa: S506  a safe loader
+        try:
+            node[leaf] = yaml.load(text, Loader=Loader)  # noqa: S506  a safe loader
+        except yaml.YAMLError as problem:
+            raise UsageError(f"--set '{setting}': the value is not YAML: {problem}") from None
     return result
 
 

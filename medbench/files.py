@@ -18,16 +18,19 @@ def default_home() -> Path:
     """`$MEDBENCH_HOME`, else the platform's folder for application data."""
     if chosen := os.environ.get("MEDBENCH_HOME"):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "medbench"
     if sys.platform == "darwin":
         return Path.home() / "Library/Application Support/medbench"
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "medbench"
 
 
 def private(folder: Path) -> Path:
-    """`folder`, made if need be, readable by its owner only (replies are clinical text)."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """`folder`, made if need be, with every parent that is made readable by its owner only.
+
+    Replies are clinical text.
+    """
+    if not folder.is_dir():
+        private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

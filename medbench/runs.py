@@ -26,14 +26,15 @@ import medbench
 from medbench.config import canonical, digest
 from medbench.errors import MedbenchError, UsageError, unknown
 from medbench.files import private, write_text, write_whole
+from medbench.inference.purse import Affordable, Purse
 from medbench.inference.types import Model, Reply, Request
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("polars", "aiohttp", "torch", "transformers", "trl", "lm-eval", "datasets")
 
-OnReply = Callable[[Request, Reply, bool], bool]
-"""Called once per reply, with whether it is new; False asks the model to send nothing further."""
+OnReply = Callable[[Request, Reply, bool], None]
+"""Called once per reply, with whether it is new."""
 
 
 class Journal:
@@ -93,6 +94,7 @@ class Run:
         self.name = folder.name
         self.config = config
         self._journals: dict[str, Journal] = {}
+        self._charged: set[str] = set()
 
     def journal(self, role: str) -> Journal:
         """The journal of `role`, loaded on first use."""
@@ -101,15 +103,24 @@ class Run:
         return self._journals[role]
 
     def ask(
-        self, role: str, model: Model, *, requests: Sequence[Request], on_reply: OnReply | None = None
+        self,
+        role: str,
+        model: Model,
+        *,
+        requests: Sequence[Request],
+        purse: Purse | None = None,
+        on_reply: OnReply | None = None,
     ) -> list[Reply]:
         """Replies to `requests`, in their order; asks only for those not answered in this run.
 
         Each new reply is journalled before anything else sees it. Failed calls are journalled too
-        but stay owed: asking again tries them again. A request whose turn never came (a budget was
-        spent, a server went down) gets a failed reply that is not journalled.
+        but stay owed: asking again tries them again. A request whose turn never came (the purse was
+        empty, the server went down) gets a failed reply that is not journalled. What the journal
+        already holds has been paid for: the first look at a role charges it to the purse.
         """
         journal = self.journal(role)
+        purse = purse or Purse()
+        self._charge(role, purse)
         keys = [request.key(role, model.name) for request in requests]
         owed: dict[str, tuple[str, Request]] = {}
         for key, request in zip(keys, requests, strict=True):
@@ -118,31 +129,58 @@ class Run:
                 owed[key] = (key, request)
             elif on_reply:
                 on_reply(request, known, False)
-        self._answer(journal, model, list(owed.values()), on_reply)
+        self._answer(journal, model, list(owed.values()), purse, on_reply)
         unasked = Reply.failed("not asked")
         return [journal.replies.get(key, unasked) for key in keys]
 
+    def _charge(self, role: str, purse: Purse) -> None:
+        if role not in self._charged:
+            self._charged.add(role)
+            for reply in self.journal(role).replies.values():
+                purse.spent += purse.cost(reply.tokens_in, reply.tokens_out)
+
     def _answer(
-        self, journal: Journal, model: Model, owed: list[tuple[str, Request]], on_reply: OnReply | None
+        self,
+        journal: Journal,
+        model: Model,
+        owed: list[tuple[str, Request]],
+        purse: Purse,
+        on_reply: OnReply | None,
     ) -> None:
-        if not owed:
-            return
         keys = {id(request): key for key, request in owed}
 
-        def sink(request: Request, reply: Reply) -> bool:
+        def sink(request: Request, reply: Reply) -> None:
+            purse.settle(request, reply)
             journal.append(keys[id(request)], request, reply)
-            return on_reply is None or on_reply(request, reply, True)
+            if on_reply:
+                on_reply(request, reply, True)
 
+        wanted = [request for _, request in owed]
+        if not wanted:
+            return
         try:
-            model.answer([request for _, request in owed], sink)
+            model.answer(wanted if purse.most is None else Affordable(wanted, purse), sink)
         finally:
             journal.close()
 
-    def seal(self, tables: Mapping[str, pl.DataFrame], summary: Mapping[str, Any]) -> None:
-        """Write `tables` as Parquet, then the manifest with `summary`, each whole or not at all."""
+    def seal(
+        self,
+        tables: Mapping[str, pl.DataFrame],
+        summary: Mapping[str, Any],
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write `tables` as Parquet and `texts` as files, then the manifest with `summary`.
+
+        The manifest of an earlier seal goes first and the new one comes last, so that a manifest never
+        stands beside files of another time.
+        """
+        manifest = self.folder / "manifest.json"
+        manifest.unlink(missing_ok=True)
         for name, table in tables.items():
             write_whole(self.folder / f"{name}.parquet", table.write_parquet)
-        write_text(self.folder / "manifest.json", json.dumps(summary, indent=1, sort_keys=True) + "\n")
+        for name, text in (texts or {}).items():
+            write_text(self.folder / name, text)
+        write_text(manifest, json.dumps(summary, indent=1, sort_keys=True) + "\n")
 
 
 def versions() -> dict[str, str]:
@@ -165,11 +203,12 @@ def run_folder(home: Path, name: str, config: Mapping[str, Any]) -> Path:
 def open_run(home: Path, name: str, *, config: Mapping[str, Any], fresh: bool = False) -> Iterator[Run]:
     """The run of this `config`, begun or continued, held by this process alone.
 
-    `fresh` begins a numbered new attempt. Raises UsageError when another process holds the run.
+    `fresh` begins a numbered new attempt, or goes on with the newest such attempt if that is not complete.
+    Raises UsageError when another process holds the run.
     """
     folder = run_folder(home, name, config)
     if fresh:
-        folder = next(attempt for attempt in attempts(folder) if not attempt.exists())
+        folder = attempt(folder)
     private(home / "runs")
     private(folder)
     with (folder / "lock").open("a+") as lock:
@@ -180,13 +219,12 @@ def open_run(home: Path, name: str, *, config: Mapping[str, Any], fresh: bool = 
         yield Run(folder, config)
 
 
-def attempts(folder: Path) -> Iterator[Path]:
-    """`folder`, `folder-2`, `folder-3` …"""
-    yield folder
+def attempt(folder: Path) -> Path:
+    """The numbered attempt beside `folder` to work on: `folder-2`, `folder-3` …"""
     number = 2
-    while True:
-        yield folder.with_name(f"{folder.name}-{number}")
+    while (folder.with_name(f"{folder.name}-{number}") / "manifest.json").exists():
         number += 1
+    return folder.with_name(f"{folder.name}-{number}")
 
 
 def hold(lock: TextIO, folder: Path) -> None:

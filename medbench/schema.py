@@ -1,11 +1,10 @@
-"""The vocabulary every floor speaks: Example, Request, Reply, Verdict, and the tables they become.
+"""The vocabulary every floor speaks: questions, verdicts and results, and the tables they become.
 
-| record  | one per             | table                                   |
-|---------|---------------------|-----------------------------------------|
-| Example | question            | `EXAMPLE`                               |
-| Reply   | request answered    | `REPLY` (with the verdict beside it)    |
-| Verdict | reply graded        | `VERDICT`                               |
-| Result  | benchmark x metric  | `RESULT`                                |
+| record  | one per             | table                            |
+|---------|---------------------|----------------------------------|
+| Example | question            | `EXAMPLE`                        |
+| Verdict | reply graded        | `VERDICT` (with the reply in it) |
+| –       | benchmark x metric  | `RESULT`                         |
 
 A null `correct` means nobody could tell (a server or a judge failed). It is never read as False.
 """

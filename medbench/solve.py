@@ -12,6 +12,7 @@ import polars as pl
 
 from medbench import prompts, verify
 from medbench.errors import MedbenchError
+from medbench.inference.purse import Purse
 from medbench.inference.types import Model, Reply, Request, Sampling
 from medbench.prompts import Prompt
 from medbench.runs import Run
@@ -32,22 +33,6 @@ class Asking:
 
 
 @dataclass(frozen=True)
-class Price:
-    """US dollars per million tokens, and the most that may be spent; 0 means free, None no limit."""
-
-    per_million_in: float = 0.0
-    per_million_out: float = 0.0
-    most: float | None = None
-
-    def cost(self, tokens_in: int, tokens_out: int) -> float:
-        """US dollars for so many tokens."""
-        return (tokens_in * self.per_million_in + tokens_out * self.per_million_out) / 1e6
-
-
-FREE = Price()
-
-
-@dataclass(frozen=True)
 class Tally:
     """Where the asking stands; `cost` is in US dollars."""
 
@@ -62,7 +47,7 @@ class Tally:
     tokens_out: int = 0
     cost: float = 0.0
 
-    def plus(self, reply: Reply, verdict: Verdict, *, price: Price, new: bool) -> "Tally":
+    def plus(self, reply: Reply, verdict: Verdict, *, cost: float, new: bool) -> "Tally":
         """The tally after one more reply."""
         return replace(
             self,
@@ -73,7 +58,7 @@ class Tally:
             failed=self.failed + (reply.error is not None),
             tokens_in=self.tokens_in + reply.tokens_in,
             tokens_out=self.tokens_out + reply.tokens_out,
-            cost=self.cost + price.cost(reply.tokens_in, reply.tokens_out),
+            cost=self.cost + cost,
         )
 
 
@@ -89,12 +74,18 @@ def requests_for(examples: Sequence[Example], asking: Asking) -> list[Request]:
             sampling=asking.sampling,
             sample=sample,
             choices=offered(asking, example),
-            protocol=asking.protocol,
+            protocol=compared(asking, example),
         )
         for example in examples
         for messages in [prompts.render(asking.prompt, example)]
         for sample in range(asking.samples)
     ]
+
+
+def compared(asking: Asking, example: Example) -> Literal["generate", "loglikelihood", "loglikelihood-norm"]:
+    """The protocol of one request: option texts differ in length, so they are compared per character."""
+    by_text = bool(example.options) and asking.prompt.choices == "text"
+    return "loglikelihood-norm" if asking.protocol == "loglikelihood" and by_text else asking.protocol
 
 
 def offered(asking: Asking, example: Example) -> tuple[str, ...]:
@@ -113,22 +104,21 @@ def gold_choice(asking: Asking, example: Example) -> str:
 
 
 class Grader:
-    """Grades replies as they arrive, keeps the tally, and says when the money is spent."""
+    """Grades replies as they arrive, and keeps the tally."""
 
-    def __init__(self, examples: Sequence[Example], tally: Tally, price: Price, progress: Progress) -> None:
+    def __init__(self, examples: Sequence[Example], tally: Tally, purse: Purse, progress: Progress) -> None:
         self.examples = {example.id: example for example in examples}
         self.verdicts: dict[tuple[str, int], tuple[Reply, Verdict]] = {}
         self.tally = tally
-        self.price = price
+        self.purse = purse
         self.progress = progress
 
-    def __call__(self, request: Request, reply: Reply, new: bool) -> bool:
-        """Grade one reply; False when nothing more may be spent."""
+    def __call__(self, request: Request, reply: Reply, new: bool) -> None:
+        """Grade one reply."""
         verdict = verify.grade(reply.text, self.examples[request.example], reply.finish)
         self.verdicts[request.example, request.sample] = (reply, verdict)
-        self.tally = self.tally.plus(reply, verdict, price=self.price, new=new)
+        self.tally = self.tally.plus(reply, verdict, cost=self.purse.paid(request, reply), new=new)
         self.progress(self.tally)
-        return self.price.most is None or self.tally.cost < self.price.most
 
 
 def silent(tally: Tally) -> None:
@@ -142,7 +132,7 @@ def solve(
     examples: Sequence[Example],
     asking: Asking,
     stage: str = "",
-    price: Price = FREE,
+    purse: Purse | None = None,
     progress: Progress = silent,
 ) -> pl.DataFrame:
     """Verdicts on `asking.samples` replies to each example: table VERDICT, one row per example and sample.
@@ -155,8 +145,9 @@ def solve(
     requests = requests_for(examples, asking)
     if study := getattr(model, "study", None):
         study(gold_choice(asking, example) for example in examples)
-    grader = Grader(examples, Tally(stage, len(requests)), price, progress)
-    run.ask(asking.role, model, requests=requests, on_reply=grader)
+    purse = purse or Purse()
+    grader = Grader(examples, Tally(stage, len(requests)), purse, progress)
+    run.ask(asking.role, model, requests=requests, purse=purse, on_reply=grader)
     return table(stage, requests, grader)
 
 

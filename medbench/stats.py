@@ -6,6 +6,9 @@ from typing import NamedTuple
 Z = 1.959963984540054
 """97.5 % point of the standard normal."""
 
+TINY = 1e-9
+"""A standard error below this is rounding: the values are all alike."""
+
 
 class Interval(NamedTuple):
     """A value and its 95 % interval, all in [0, 1]."""
@@ -41,9 +44,10 @@ def clustered(values: list[float], clusters: list[str]) -> Interval:
         return wilson(0, 0)
     mean = sum(values) / len(values)
     error = robust_error(values, clusters)
-    if error == 0.0:
+    if error < TINY:
         m = len(set(clusters))
-        return Interval(mean, *wilson(round(mean * m), m)[1:])
+        _, low, high = wilson(round(mean * m), m)
+        return Interval(mean, min(low, mean), max(high, mean))
     return Interval(mean, max(mean - Z * error, 0.0), min(mean + Z * error, 1.0))
 
 

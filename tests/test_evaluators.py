@@ -14,12 +14,13 @@ from medbench.catalog import Catalog, Place
 from medbench.config import parse
 from medbench.errors import UsageError
 from medbench.evaluators import EvalConfig, chosen
-from medbench.evaluators.metrics import compare, majority, summarise
+from medbench.evaluators.metrics import compare, macro, majority, summarise
+from medbench.inference.purse import Purse
 from medbench.inference.simple import Baseline, Scripted
 from medbench.inference.types import Reply, Request, Sampling
 from medbench.runs import open_run
 from medbench.schema import VERDICT, Example, frame, records
-from medbench.solve import Asking, Price, solve
+from medbench.solve import Asking, solve
 from medbench.stats import clustered, pass_at, sign_test, wilson
 from tests.support import questions
 
@@ -151,6 +152,28 @@ def test_compare_is_paired_on_the_same_questions() -> None:
     assert (same.difference, same.p) == (0.0, 1.0)
 
 
+def test_no_interval_has_width_zero() -> None:
+    """Where every question agrees, the interval still says that few were seen."""
+    rows = [(f"{i}", s, s == 0) for i in range(20) for s in range(3)]
+    table = frame([Example(f"{i}", "mcq", "?", ("A",), ("x", "y")) for i in range(20)])
+    row = summarise(verdicts(rows), table, 3).row(0, named=True)
+    assert row["low"] < row["value"] < row["high"]
+    first = verdicts([(i, s, False) for i in "abc" for s in range(4)])
+    second = verdicts([(i, s, s == 0) for i in "abc" for s in range(4)])
+    pair = compare(first, second)
+    assert pair.difference == 0.25
+    assert pair.low < 0.25 < pair.high
+
+
+def test_macro_is_over_the_suite_and_counts_shared_questions_once() -> None:
+    """The mean of the accuracies; the same questions in two benchmarks narrow nothing."""
+    one = verdicts([(str(i), 0, i % 3 == 0) for i in range(60)])
+    two = one.with_columns(benchmark=pl.lit("c"))
+    alone, both = macro("s", one).row(0, named=True), macro("s", pl.concat([one, two])).row(0, named=True)
+    assert both["value"] == pytest.approx(alone["value"]) == pytest.approx(1 / 3)
+    assert both["high"] - both["low"] == pytest.approx(alone["high"] - alone["low"])
+
+
 def test_compare_counts_clusters_not_copies() -> None:
     """Five option orders of one question are one unit: copying rows does not shrink the p value."""
     first = verdicts([(f"{q}{i}", 0, False) for q in "abc" for i in range(5)])
@@ -186,21 +209,29 @@ def test_baselines(home: Path) -> None:
     assert 0.18 < float(random) < 0.32  # type: ignore[arg-type]
 
 
-def test_budget_stops_the_asking(home: Path) -> None:
-    """Once the money is spent nothing further is sent, and the rest is unscored."""
+def test_budget_is_a_limit(home: Path) -> None:
+    """Nothing is sent that could exceed the budget; the rest is unscored; a second look spends nothing."""
     asked: list[str] = []
 
     def script(request: Request) -> Reply:
         asked.append(request.example)
-        return Reply("\\boxed{A}", "stop", 1_000_000, 0)
+        return Reply("\\boxed{A}", "stop", 0, 10)
 
     model = Scripted("scripted:dear", script)
-    asking = Asking(prompts.named("mcq-boxed"))
-    with open_run(home, "r", config={}) as run:
-        price = Price(1.0, 1.0, 3.0)
-        table = solve(run, model, examples=questions.examples(10), asking=asking, stage="b", price=price)
+    asking = Asking(prompts.named("mcq-boxed"), Sampling(max_tokens=10))
+    for _ in range(2):
+        with open_run(home, "r", config={}) as run:
+            purse = Purse(0.0, 100_000.0, 3.5)
+            table = solve(run, model, examples=questions.examples(10), asking=asking, stage="b", purse=purse)
+        assert purse.spent == pytest.approx(3.0)
     assert len(asked) == 3
     assert table["correct"].null_count() == 7
+
+
+def test_tokens_are_estimated_where_a_server_counts_none() -> None:
+    """A reply without usage still costs something, so that a limit holds."""
+    request = Request("q", ({"role": "user", "content": "x" * 400},))
+    assert Purse(1.0, 1.0).paid(request, Reply("y" * 40)) == pytest.approx(110 / 1e6)
 
 
 def test_limit_is_a_fair_fixed_sample() -> None:

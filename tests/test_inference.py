@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from medbench.errors import ModelError, UsageError
 from medbench.inference import Options, open_model
 from medbench.inference.openai import OpenAIModel
+from medbench.inference.purse import Affordable, Purse
 from medbench.inference.types import Reply, Request, Sampling
 from tests.support.openai_server import Faults, Server
 
@@ -23,9 +26,8 @@ def ask(server: Server, n: int, transport: Options = QUICK) -> dict[str, Reply]:
     """Replies by example id."""
     got: dict[str, Reply] = {}
 
-    def sink(request: Request, reply: Reply) -> bool:
+    def sink(request: Request, reply: Reply) -> None:
         got[request.example] = reply
-        return True
 
     OpenAIModel("m", server.url, transport).answer(requests(n), sink)
     return got
@@ -115,7 +117,7 @@ def test_what_is_sent() -> None:
     """Sampling goes out as asked, each sample with its own seed, the key only as a header."""
     request = Request("q", ({"role": "user", "content": "x"},), Sampling(temperature=0.7, seed=5), sample=2)
     with Server() as server:
-        OpenAIModel("m", server.url).answer([request], lambda _request, _reply: True)
+        OpenAIModel("m", server.url).answer([request], lambda _request, _reply: None)
     sent = server.calls[0]
     assert (sent["model"], sent["temperature"], sent["seed"], sent["max_tokens"]) == ("m", 0.7, 7, 2048)
     assert "Authorization" not in server.headers[0]
@@ -126,23 +128,25 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("OPENAI_API_KEY", "secret-key")
     with Server() as server:
         model = OpenAIModel("m", server.url)
-        model.answer(requests(1), lambda _request, _reply: True)
+        model.answer(requests(1), lambda _request, _reply: None)
     assert server.headers[0]["Authorization"] == "Bearer secret-key"
     assert "secret" not in model.name + repr(vars(model))
 
 
-def test_stopping_drains_what_is_in_flight() -> None:
-    """When the sink says stop, nothing new is sent and what was sent is still handed over."""
+def test_an_empty_purse_ends_the_sending(home: Path) -> None:
+    """With 32 workers the budget holds all the same; what was sent is handed over, nothing further is sent."""
     got: list[str] = []
+    purse = Purse(0.0, 1_000_000.0, 400.0)  # 20 dollars a reply of 20 tokens
+    wanted = [replace(r, sampling=Sampling(max_tokens=25)) for r in requests(100)]
 
-    def sink(request: Request, reply: Reply) -> bool:
+    def sink(request: Request, reply: Reply) -> None:
+        purse.settle(request, reply)
         got.append(request.example)
-        return len(got) < 10
 
     with Server(latency=0.01) as server:
-        OpenAIModel("m", server.url, QUICK).answer(requests(100), sink)
-    assert 10 <= len(got) <= 14
-    assert len(server.calls) == len(got)
+        OpenAIModel("m", server.url, Options(concurrency=32)).answer(Affordable(wanted, purse), sink)
+    assert len(server.calls) == len(got) == 19
+    assert purse.spent <= 400 and purse.reserved == 0
 
 
 def test_works_inside_a_running_loop() -> None:

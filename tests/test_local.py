@@ -40,9 +40,8 @@ def replies(model: LocalModel, requests: list[Request]) -> dict[tuple[str, int],
     """Replies by question and sample."""
     got: dict[tuple[str, int], Reply] = {}
 
-    def sink(request: Request, reply: Reply) -> bool:
+    def sink(request: Request, reply: Reply) -> None:
         got[request.example, request.sample] = reply
-        return True
 
     model.answer(requests, sink)
     return got
@@ -89,7 +88,7 @@ def test_a_length_limit_is_told(tiny: Path) -> None:
 def test_a_missing_model_says_so() -> None:
     """A path without weights is an error with the cure, not a traceback."""
     with pytest.raises(ModelError, match="cannot load model"):
-        LocalModel("no/such-model").answer(asked(1), lambda _request, _reply: True)
+        LocalModel("no/such-model").answer(asked(1), lambda _request, _reply: None)
 
 
 def test_new_weights_are_a_new_model(tiny: Path, tmp_path: Path) -> None:
@@ -119,9 +118,8 @@ def test_lm_eval_class_as_a_back_end(tiny: Path) -> None:
     requests = asked(3)
     got: dict[str, str] = {}
 
-    def sink(request: Request, reply: Reply) -> bool:
+    def sink(request: Request, reply: Reply) -> None:
         got[request.example] = reply.text
-        return True
 
     open_model(f"lm-eval:hf,pretrained={tiny},device=cpu,dtype=float32").answer(requests, sink)
     ours = {name: reply.text for (name, _), reply in replies(LocalModel(str(tiny)), requests).items()}

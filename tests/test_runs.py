@@ -38,10 +38,9 @@ def test_resume_asks_only_for_the_rest(home: Path, killed_after: int) -> None:
 
     model, asked = counting()
 
-    def stop(request: Request, reply: Reply, new: bool) -> bool:
+    def stop(request: Request, reply: Reply, new: bool) -> None:
         if len(asked) > killed_after:
             raise Killed
-        return True
 
     with open_run(home, "r", config={"a": 1}) as run:
         try:
@@ -112,11 +111,13 @@ def test_one_process_holds_a_run(home: Path) -> None:
 def test_fresh_begins_a_numbered_attempt(home: Path) -> None:
     """--fresh leaves the old attempt alone."""
     model, asked = counting()
-    for _ in range(2):
+    for complete in (False, True, True):
         with open_run(home, "r", config={}, fresh=True) as run:
             run.ask("policy", model, requests=REQUESTS)
-    assert len(asked) == 40
-    assert sorted(p.name[-2:] for p in (home / "runs").iterdir())[0] == "-2"
+            if complete:
+                run.seal({}, {"kind": "eval"})
+    assert len(asked) == 40, "an attempt that was killed is gone on with, a complete one is not"
+    assert sorted(p.name[-2:] for p in (home / "runs").iterdir()) == ["-2", "-3"]
 
 
 def test_seal_is_whole_and_last(home: Path) -> None:

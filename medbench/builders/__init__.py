@@ -13,9 +13,10 @@ from medbench.builders.context import Context, public_name
 from medbench.catalog import Catalog, Dataset, Place
 from medbench.config import override, parse
 from medbench.errors import unknown
+from medbench.inference.purse import Purse
 from medbench.inference.types import Model
 from medbench.runs import open_run
-from medbench.solve import FREE, Price, Progress, silent
+from medbench.solve import Progress, silent
 from medbench.store import Built, publish
 
 BUILDERS = {"alphamed": (alphamed, alphamed.AlphaMed)}
@@ -62,14 +63,16 @@ def build(
     catalog: Catalog,
     place: Place,
     fresh: bool = False,
-    price: Price = FREE,
+    purse: Purse | None = None,
     progress: Progress = silent,
 ) -> Built:
     """Build, or go on building, and publish. Raises MedbenchError when too many solver calls fail."""
     module, _ = BUILDERS[job.row.builder]
     identity = {**job.identity, "solver": solver.name}
     with open_run(place.home, f"build-{job.name}", config=identity, fresh=fresh) as run:
-        outcome = module.build(job.config, job.inputs, Context(job.name, run, solver, price, progress))
+        outcome = module.build(
+            job.config, job.inputs, Context(job.name, run, solver, purse or Purse(), progress)
+        )
         text = cards.card(
             job.row,
             outcome,

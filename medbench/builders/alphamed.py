@@ -131,7 +131,7 @@ def level(
         examples=[example for example in examples if example.id in wanted],
         asking=asking,
         stage=context.name,
-        price=context.price,
+        purse=context.purse,
         progress=context.progress,
     )
     failed = int(verdicts["correct"].null_count())

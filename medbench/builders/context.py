@@ -1,12 +1,13 @@
 """What a builder is given, and what it gives back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from medbench.inference.purse import Purse
 from medbench.inference.types import Model
 from medbench.runs import Run
-from medbench.solve import FREE, Price, Progress, silent
+from medbench.solve import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Context:
     name: str
     run: Run
     solver: Model
-    price: Price = FREE
+    purse: Purse = field(default_factory=Purse)
     progress: Progress = silent
 
 

@@ -6,6 +6,7 @@ something outside is missing · 130 interrupted.
 Command modules import the library inside their functions, so that help is instant.
 """
 
+import errno
 import logging
 import sys
 from typing import Annotated
@@ -40,6 +41,10 @@ for command in (
     app.command(names.get(command.__name__, command.__name__))(command)
 
 
+OUTSIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
+"""Errors of the disk that are nobody's bug."""
+
+
 def version(wanted: bool) -> None:
     """Print the version and end."""
     if wanted:
@@ -72,3 +77,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as problem:
+        if problem.errno not in OUTSIDE:
+            raise
+        typer.echo(f"error: {problem.strerror}: {problem.filename or 'a file'}", err=True)
+        typer.echo("  fix: give a --home that can be written to, with space left", err=True)
+        raise SystemExit(3) from None

@@ -35,19 +35,18 @@ def build(
     """
     from medbench import builders
     from medbench.cli import render
+    from medbench.inference import Options
 
-    paying = o.price_of(price, max_cost)
+    paying = o.purse_of(price, max_cost)
     place, rows = o.place_of(home, mirror, lock, update_lock), o.catalog_of(catalog)
-    asked = o.model_of(
-        solver, place.home, concurrency=concurrency, timeout=timeout, retries=retries, batch_size=batch_size
-    )
+    asked = o.model_of(solver, place.home, Options(concurrency, timeout, retries, batch_size))
     job = builders.prepare(dataset, settings or (), rows, place)
     if dry_run:
         typer.echo(json.dumps({"dry_run": {**job.identity, "read": job.inputs.sizes}}, indent=1))
         return
     with render.progress() as progress:
         built = builders.build(
-            job, asked, catalog=rows, place=place, fresh=fresh, price=paying, progress=progress
+            job, asked, catalog=rows, place=place, fresh=fresh, purse=paying, progress=progress
         )
     if json_out:
         typer.echo(json.dumps({"dataset": f"{built.name}@{built.version}", "rows": built.manifest["rows"]}))
@@ -55,4 +54,4 @@ def build(
         render.built(built)
     for note in built.manifest["notes"]:
         render.say(f"note: {note}")
-    render.hint(f"medbench show {dataset}")
+    render.hint(f"medbench show {dataset}{o.home_flag(home)}")

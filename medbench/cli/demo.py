@@ -67,7 +67,7 @@ class Loop:
         """Run one command; gives the object it prints with --json, if that is asked for."""
         typer.echo(f"\n$ medbench {' '.join(arguments)}", err=True)
         wants_json = "--json" in arguments
-        command = [sys.executable, "-m", "medbench", *arguments, "--home", str(self.home)]
+        command = [sys.executable, "-P", "-m", "medbench", *arguments, "--home", str(self.home)]
         environment = {**os.environ, "MEDBENCH_HOME": str(self.home), **MEMORY}
         out = subprocess.PIPE if wants_json else None
         done = subprocess.run(command, stdout=out, text=True, env=environment)

@@ -50,22 +50,23 @@ def evaluate(
     """
     from medbench import evaluators
     from medbench.cli import render
+    from medbench.inference import Options
 
     config = config_of(suite, benchmark, samples, limit, prompt, protocol, settings)
-    paying = o.price_of(price, max_cost)
+    paying = o.purse_of(price, max_cost)
     place = o.place_of(home, mirror, lock, update_lock)
-    asked = o.model_of(
-        model, place.home, concurrency=concurrency, timeout=timeout, retries=retries, batch_size=batch_size
-    )
+    asked = o.model_of(model, place.home, Options(concurrency, timeout, retries, batch_size))
     tasks = evaluators.prepare(config, o.catalog_of(catalog), place)
     if dry_run:
         render.estimates([evaluators.estimate(task) for task in tasks], paying, json_out)
         return
     with render.progress() as progress:
         done = evaluators.evaluate(
-            config, asked, tasks=tasks, home=place.home, fresh=fresh, price=paying, progress=progress
+            config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=progress
         )
-    report(done, json_out, tolerance)
+    report(done, json_out)
+    render.hint(f"medbench show {done.run}{o.home_flag(home)}")
+    refuse(done, tolerance)
 
 
 def config_of(
@@ -95,8 +96,8 @@ def config_of(
     return parse(EvalConfig, override(tree, settings or ()), "eval")
 
 
-def report(done: "Evaluated", json_out: bool, tolerance: float) -> None:
-    """Print the results; end with exit 1 when too much is unscored."""
+def report(done: "Evaluated", json_out: bool) -> None:
+    """Print the results and what they took."""
     from medbench.cli import render
 
     if json_out:
@@ -104,7 +105,10 @@ def report(done: "Evaluated", json_out: bool, tolerance: float) -> None:
     else:
         render.results(done.results, done.run)
     render.spent(done.tally)
-    render.hint(f"medbench show {done.run}")
+
+
+def refuse(done: "Evaluated", tolerance: float) -> None:
+    """End with exit 1 when too much is unscored."""
     if done.unscored_share > tolerance:
         typer.echo(
             f"error: {done.unscored_share:.1%} of the rows are unscored (tolerance {tolerance:.1%})\n"

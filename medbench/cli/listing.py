@@ -57,10 +57,18 @@ def runs(home: Path) -> Table:
     rows = []
     for path in sorted((home / "runs").glob("*/config.json"), key=lambda p: p.stat().st_mtime):
         config = json.loads(path.read_text(encoding="utf-8"))
-        state = "complete" if (path.parent / "manifest.json").exists() else "not complete"
+        state = state_of(path.parent / "manifest.json")
         model = config.get("model") or config.get("solver") or ""
         rows.append([path.parent.name, config.get("kind", ""), model, state])
     return ["run", "kind", "model", "state"], rows
+
+
+def state_of(manifest: Path) -> str:
+    """Whether a run is complete, and how much of it could not be scored."""
+    if not manifest.exists():
+        return "not complete"
+    unscored = json.loads(manifest.read_text(encoding="utf-8")).get("unscored", 0)
+    return f"{unscored:,} unscored" if unscored else "complete"
 
 
 def benchmark(catalog: Catalog, name: str) -> dict[str, Any]:

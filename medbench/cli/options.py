@@ -10,8 +10,8 @@ from medbench.errors import UsageError
 
 if TYPE_CHECKING:
     from medbench.catalog import Catalog, Place
-    from medbench.inference.types import Model
-    from medbench.solve import Price
+    from medbench.inference.purse import Purse
+    from medbench.inference.types import Model, Options
 
 Home = Annotated[
     Path | None,
@@ -100,49 +100,41 @@ def catalog_of(extra: list[Path] | None) -> "Catalog":
     return Catalog.load([*more, *(extra or [])])
 
 
-def price_of(text: str | None, most: float | None) -> "Price":
-    """`--price IN,OUT` and `--max-cost` as a Price."""
-    from medbench.solve import Price
+def purse_of(text: str | None, most: float | None) -> "Purse":
+    """`--price IN,OUT` and `--max-cost` as a purse."""
+    from medbench.inference.purse import Purse
 
     if text is None:
         if most is not None:
             raise UsageError(
                 "--max-cost needs --price", "give US dollars per million tokens: --price 0.15,0.60"
             )
-        return Price()
+        return Purse()
     try:
         per_in, per_out = (float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--price '{text}' is not two numbers", "for example --price 0.15,0.60") from None
-    return Price(per_in, per_out, most)
+    return Purse(per_in, per_out, most)
 
 
-def model_of(
-    spec: str,
-    home: Path,
-    *,
-    concurrency: int = 32,
-    timeout: float = 600.0,
-    retries: int = 5,
-    batch_size: int = 16,
-) -> "Model":
+def model_of(spec: str, home: Path, options: "Options") -> "Model":
     """The model a spec names; `local:` also takes the name of a training run in `home`."""
-    from medbench.inference import Options, open_model
+    from medbench.inference import open_model
 
-    options = Options(concurrency, timeout, retries, batch_size)
     return open_model(trained(spec, home), options)
 
 
 def trained(spec: str, home: Path) -> str:
     """`local:RUN` as `local:<folder of the run's model>`; any other spec as it is."""
     kind, _, rest = spec.partition(":")
-    if kind != "local" or Path(rest).exists() or not rest:
-        return spec
-    models = [m for m in (home / "runs").glob(f"{rest}*/model") if (m / "config.json").exists()]
-    if len(models) > 1:
-        exact = [m for m in models if m.parent.name == rest]
-        names = ", ".join(sorted(m.parent.name for m in models))
-        if not exact:
-            raise UsageError(f"'{rest}' could be any of {names}", "write more of the run's name")
-        models = exact
-    return f"local:{models[0]}" if models else spec
+    model = home / "runs" / rest / "model"
+    if kind == "local" and rest and "/" not in rest and not Path(rest).exists() and model.is_dir():
+        return f"local:{model}"
+    return spec
+
+
+def home_flag(home: Path | None) -> str:
+    """What a suggested command needs to find this home: nothing for the default one."""
+    from medbench.files import default_home
+
+    return f" --home {home}" if home and home.resolve() != default_home().resolve() else ""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from medbench.evaluators import Estimate
     from medbench.evaluators.metrics import Paired
-    from medbench.solve import Price, Progress, Tally
+    from medbench.inference.purse import Purse
+    from medbench.solve import Progress, Tally
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
@@ -101,10 +102,10 @@ def pairs(compared: Mapping[str, "Paired"], names: tuple[str, str]) -> None:
     table(columns, rows, title=f"first: {names[0]}   second: {names[1]}")
 
 
-def estimates(found: Sequence["Estimate"], price: "Price", json_out: bool) -> None:
+def estimates(found: Sequence["Estimate"], purse: "Purse", json_out: bool) -> None:
     """What a dry run says."""
     rows = [
-        {**item.row, "cost_at_most": price.cost(item.tokens_in, item.tokens_out_at_most)} for item in found
+        {**item.row, "cost_at_most": purse.cost(item.tokens_in, item.tokens_out_at_most)} for item in found
     ]
     if json_out:
         typer.echo(json.dumps({"dry_run": rows}))

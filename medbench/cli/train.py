@@ -58,6 +58,8 @@ def train(
             chosen, examples, home=folder_home, config=config, fresh=fresh, progress=progress
         )
     finish(trained, chosen, json_out)
+    where = f"medbench eval --model local:{trained.name} --benchmark {chosen.expect[0].benchmark}"
+    render.hint(where + o.home_flag(home))
 
 
 def finish(folder: Path, recipe: "Sft | Grpo", json_out: bool) -> None:
@@ -70,7 +72,6 @@ def finish(folder: Path, recipe: "Sft | Grpo", json_out: bool) -> None:
         for label, name in {"model": "model", "curves": "curve.png", "metrics": "metrics.parquet"}.items():
             typer.echo(f"{label:8} {folder / name}")
         render.expected(recipe)
-    render.hint(f"medbench eval --model local:{folder.name} --benchmark {recipe.expect[0].benchmark}")
 
 
 def starting(model: str, home: Path) -> str:

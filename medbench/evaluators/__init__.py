@@ -3,22 +3,23 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pydantic
 
 from medbench import prompts
 from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
 from medbench.errors import UsageError
 from medbench.evaluators.metrics import macro, summarise
-from medbench.files import write_text
+from medbench.inference.purse import Purse, tokens_in
 from medbench.inference.types import Model, Sampling
 from medbench.runs import Run, open_run
 from medbench.schema import Example, frame
-from medbench.solve import FREE, Asking, Price, Progress, Protocol, Tally, requests_for, silent, solve
+from medbench.solve import Asking, Progress, Protocol, Tally, requests_for, silent, solve
 
 
 class EvalConfig(Config):
@@ -29,18 +30,16 @@ class EvalConfig(Config):
     benchmarks: tuple[str, ...] = ()
     """Benchmarks of the catalog, beside or instead of a suite."""
     prompt: str | None = None
-    """A prompt of prompts.yaml for all of them; default: each benchmark's own."""
+    """A prompt of prompts.yaml for all; default: each benchmark's own, `mcq-cloze` for log-likelihoods."""
     sampling: Sampling = Sampling()
-    samples: int = 1
+    samples: int = pydantic.Field(1, ge=1)
     """Replies per question; more than one reports mean@k, pass@k and majority@k."""
-    limit: int | None = None
+    limit: int | None = pydantic.Field(None, ge=1)
     """Questions per benchmark at most, chosen by a hash of their ids (a fair sample, the same each time)."""
     protocol: Protocol = "generate"
 
     def model_post_init(self, context: Any) -> None:
         """Check what the types cannot."""
-        if self.samples < 1 or (self.limit is not None and self.limit < 1):
-            raise UsageError("samples and limit must be at least 1")
         if self.samples > 1 and self.sampling.temperature == 0:
             raise UsageError(
                 "several samples at temperature 0 are all alike", "--set sampling.temperature=0.7"
@@ -55,6 +54,8 @@ class Task:
     examples: list[Example]
     asking: Asking
     loaded: Loaded
+    in_suite: bool
+    """Whether it counts into the suite's macro average."""
 
 
 @dataclass(frozen=True)
@@ -83,23 +84,29 @@ def plain(results: pl.DataFrame) -> list[dict[str, Any]]:
     """Rows of a table for JSON: NaN becomes null, an empty group is left out."""
     rows = []
     for row in results.iter_rows(named=True):
-        clean = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
-        rows.append({k: v for k, v in clean.items() if k != "group" or v})
+        rows.append({k: v for k, v in finite(row).items() if k != "group" or v})
     return rows
+
+
+def finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with null in place of NaN, which JSON does not have."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
 def prepare(config: EvalConfig, catalog: Catalog, place: Place) -> list[Task]:
     """The benchmarks a config names, loaded. Raises UsageError or SourceError before anything is asked."""
-    names = list(dict.fromkeys([*(catalog.suite(config.suite) if config.suite else ()), *config.benchmarks]))
+    members = catalog.suite(config.suite) if config.suite else []
+    names = list(dict.fromkeys([*members, *config.benchmarks]))
     if not names:
         raise UsageError("nothing to evaluate", "give --suite or --benchmark; see 'medbench list'")
     rows = {name: catalog.benchmark(name) for name in names}
-    wordings = {name: prompts.named(config.prompt or row.prompt) for name, row in rows.items()}
+    default = "mcq-cloze" if config.protocol == "loglikelihood" else None
+    wordings = {name: prompts.named(config.prompt or default or row.prompt) for name, row in rows.items()}
     tasks = []
     for name, wording in wordings.items():
         loaded = catalog.examples(name, place)
         asking = Asking(wording, config.sampling, samples=config.samples, protocol=config.protocol)
-        tasks.append(Task(name, chosen(loaded.examples, config.limit), asking, loaded))
+        tasks.append(Task(name, chosen(loaded.examples, config.limit), asking, loaded, name in members))
     return tasks
 
 
@@ -117,30 +124,12 @@ def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[st
         "kind": "eval",
         "model": model.name,
         **config.model_dump(mode="json"),
-        "data": {task.name: {"revision": task.loaded.revision, "n": len(task.examples)} for task in tasks},
+        "data": {
+            task.name: {"revision": task.loaded.revision, "examples": digest(frame(task.examples).rows())}
+            for task in tasks
+        },
         "prompts": {task.name: task.asking.prompt.hash for task in tasks},
     }
-
-
-@dataclass
-class Totals:
-    """Adds the tallies of the benchmarks up, and keeps the spending limit over all of them."""
-
-    progress: Progress
-    price: Price
-    finished: list[Tally] = field(default_factory=list)
-
-    def left(self) -> Price:
-        """The price with what is left to spend."""
-        if self.price.most is None:
-            return self.price
-        spent = sum(tally.cost for tally in self.finished)
-        return Price(self.price.per_million_in, self.price.per_million_out, max(self.price.most - spent, 0.0))
-
-    def sum(self) -> Tally:
-        """One tally over all benchmarks."""
-        names = ("total", "done", "scored", "correct", "failed", "tokens_in", "tokens_out", "cost")
-        return Tally("all", **{name: sum(getattr(t, name) for t in self.finished) for name in names})
 
 
 def evaluate(
@@ -150,52 +139,59 @@ def evaluate(
     tasks: Sequence[Task],
     home: Path,
     fresh: bool = False,
-    price: Price = FREE,
+    purse: Purse | None = None,
     progress: Progress = silent,
 ) -> Evaluated:
     """Run an evaluation, or go on with one: the run is named by what decides its result."""
-    settings = identity(config, model, tasks)
+    purse = purse or Purse()
     name = config.suite or "+".join(config.benchmarks)
-    totals = Totals(progress, price)
-    with open_run(home, name[:60], config=settings, fresh=fresh) as run:
-        parts = [measure(run, model, task=task, totals=totals) for task in tasks]
-        results = pl.concat([result for _, result in parts])
-        if config.suite and len(tasks) > 1:
-            results = pl.concat([results, macro(config.suite, results)])
-        verdicts = pl.concat([verdict for verdict, _ in parts])
-        done = Evaluated(run.name, run.folder, results, totals.sum())
-        seal(run, done, verdicts)
+    with open_run(home, name[:60], config=identity(config, model, tasks), fresh=fresh) as run:
+        parts = [measure(run, model, task=task, purse=purse, progress=progress) for task in tasks]
+        verdicts = [graded for graded, _ in parts]
+        results = [
+            summarise(graded, frame(task.examples), task.asking.samples)
+            for graded, task in zip(verdicts, tasks, strict=True)
+        ]
+        members = [graded for graded, task in zip(verdicts, tasks, strict=True) if task.in_suite]
+        if config.suite and len(members) > 1:
+            results.append(macro(config.suite, pl.concat(members)))
+        tally = summed([tally for _, tally in parts])
+        done = Evaluated(run.name, run.folder, pl.concat(results), tally)
+        seal(run, done, pl.concat(verdicts))
     return done
 
 
-def measure(run: Run, model: Model, *, task: Task, totals: Totals) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Verdicts and results of one benchmark."""
-    last = [Tally(task.name, 0)]
+def measure(
+    run: Run, model: Model, *, task: Task, purse: Purse, progress: Progress
+) -> tuple[pl.DataFrame, Tally]:
+    """Verdicts on one benchmark, and what they took."""
+    last = Tally(task.name, 0)
 
     def watch(tally: Tally) -> None:
-        last[0] = tally
-        totals.progress(tally)
+        nonlocal last
+        last = tally
+        progress(tally)
 
+    asking, examples = task.asking, task.examples
     verdicts = solve(
-        run,
-        model,
-        examples=task.examples,
-        asking=task.asking,
-        stage=task.name,
-        price=totals.left(),
-        progress=watch,
+        run, model, examples=examples, asking=asking, stage=task.name, purse=purse, progress=watch
     )
-    totals.finished.append(last[0])
-    return verdicts, summarise(verdicts, frame(task.examples), task.asking.samples)
+    return verdicts, last
+
+
+def summed(tallies: Sequence[Tally]) -> Tally:
+    """One tally over all benchmarks."""
+    names = ("total", "done", "resumed", "scored", "correct", "failed", "tokens_in", "tokens_out", "cost")
+    return Tally("all", **{name: sum(getattr(tally, name) for tally in tallies) for name in names})
 
 
 def seal(run: Run, done: Evaluated, verdicts: pl.DataFrame) -> None:
     """Put the tables and the result object beside the journal."""
-    write_text(run.folder / "results.json", json.dumps(done.json(), indent=1) + "\n")
     unscored = int(verdicts["correct"].null_count())
     run.seal(
         {"verdicts": verdicts, "results": done.results},
         {"kind": "eval", "model": run.config["model"], "asked": verdicts.height, "unscored": unscored},
+        {"results.json": json.dumps(done.json(), indent=1) + "\n"},
     )
 
 
@@ -222,6 +218,5 @@ class Estimate:
 def estimate(task: Task) -> Estimate:
     """What `task` would ask, without asking."""
     requests = requests_for(task.examples, task.asking)
-    characters = sum(len(str(m["content"])) for request in requests for m in request.messages)
     most = task.asking.sampling.max_tokens * len(requests)
-    return Estimate(task.name, len(requests), characters // 4, most)
+    return Estimate(task.name, len(requests), tokens_in(requests), most)

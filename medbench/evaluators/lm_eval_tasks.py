@@ -13,7 +13,7 @@ from medbench import prompts
 from medbench.catalog import Benchmark, Catalog, Place
 from medbench.errors import UsageError
 from medbench.files import write_text
-from medbench.schema import LETTERS, Example, frame
+from medbench.schema import Example, frame
 from medbench.solve import Asking, gold_choice, offered
 
 FUNCTIONS = '''"""Grades lm-eval's generations with medbench's reader. Written by `medbench export`."""
@@ -111,7 +111,6 @@ def documents(row: Benchmark, examples: Sequence[Example]) -> str:
             "cloze": prompts.render(cloze, example)[-1]["content"],
             "choices": list(choices),
             "gold": choices.index(gold) if gold in choices else gold,
-            "letters": LETTERS[: len(choices)],
             "example": plain,
         }
         lines.append(json.dumps(document, ensure_ascii=False))

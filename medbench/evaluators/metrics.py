@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medbench.schema import RESULT
-from medbench.stats import Interval, Z, clustered, pass_at, robust_error, sign_test, wilson
+from medbench.stats import TINY, Interval, Z, clustered, pass_at, robust_error, sign_test, wilson
 
 
 def majority(answers: list[str | None], correct: list[bool]) -> bool:
@@ -86,23 +86,34 @@ def per_question(scored: pl.DataFrame, samples: int) -> dict[str, tuple[Interval
     }
 
 
-def macro(name: str, results: pl.DataFrame) -> pl.DataFrame:
-    """The unweighted mean of a suite's headline figures; benchmarks are taken as independent."""
-    whole = results.filter(pl.col("group") == "").unique("benchmark", keep="first", maintain_order=True)
-    m = whole.height
-    halves = ((whole["high"] - whole["low"]) / 2).to_list()
-    value = float(whole["value"].mean() or 0.0) if m else float("nan")  # type: ignore[arg-type]
-    half = sqrt(sum(h * h for h in halves)) / m if m else 0.0
+def macro(name: str, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """The unweighted mean of a suite's accuracies, as one row of table RESULT.
+
+    `verdicts` is table VERDICT over the benchmarks of the suite. Questions that benchmarks share, by id or
+    by cluster, count as one when it comes to the interval.
+    """
+    scored = verdicts.filter(pl.col("correct").is_not_null()).with_columns(
+        right=pl.col("correct").cast(pl.Float64), unit=pl.coalesce("cluster", "example")
+    )
+    means = scored.group_by("benchmark").agg(mean=pl.col("right").mean(), n=pl.len()).sort("benchmark")
+    m = means.height
+    value = float(means["mean"].sum()) / m if m else float("nan")
+    share = (pl.col("right") - pl.col("mean")) / (pl.col("n") * m)
+    joined = scored.join(means, on="benchmark", maintain_order="left")
+    parts = joined.group_by("unit", maintain_order=True).agg(part=share.sum())
+    u = parts.height
+    error = sqrt(float((parts["part"] ** 2).sum()) * u / (u - 1)) if u > 1 else 0.0
+    interval = Interval(value, max(value - Z * error, 0.0), min(value + Z * error, 1.0))
+    if error < TINY:
+        interval = Interval(value, *wilson(round(value * u) if m else 0, u)[1:])
     row = {
         "benchmark": name,
-        "metric": "macro_" + str(whole["metric"][0]) if m else "macro",
+        "metric": "macro_accuracy",
         "group": "",
-        "value": value,
-        "low": max(value - half, 0.0),
-        "high": min(value + half, 1.0),
-        "n": int(whole["n"].sum()),
-        "unanswered": int(whole["unanswered"].sum()),
-        "unscored": int(whole["unscored"].sum()),
+        **interval._asdict(),
+        "n": scored.height,
+        "unanswered": scored.filter(pl.col("status") != "scored").height,
+        "unscored": verdicts.height - scored.height,
     }
     return pl.DataFrame([row], schema=RESULT)
 
@@ -146,11 +157,25 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Paired:
     if len(units) == n and all(gap in (-1.0, 0.0, 1.0) for gap in gaps):
         low, high = bonett_price(gained, lost, n)
     else:
-        error = Z * robust_error(gaps, both["unit"].to_list())
-        low, high = sum(gaps) / n - error, sum(gaps) / n + error
+        low, high = around(gaps, both["unit"].to_list())
     means = (float(both["mean"].sum()) / n, float(both["mean_b"].sum()) / n, sum(gaps) / n)
     bounds = (max(low, -1.0), min(high, 1.0))
     return Paired(n, len(units), *means, *bounds, gained, lost, sign_test(gained, lost))
+
+
+def around(gaps: list[float], units: list[str]) -> tuple[float, float]:
+    """95 % interval for a mean of gaps that depend on each other within units.
+
+    Where all units agree their spread says nothing; one more unit at each end, +1 and -1, then stands for
+    what was not seen (as Bonett and Price do).
+    """
+    error = robust_error(gaps, units)
+    if error < TINY:
+        m = len(set(units))
+        gaps = [gaps[0]] * m + [1.0, -1.0]
+        error = robust_error(gaps, [str(i) for i in range(m + 2)])
+    centre = sum(gaps) / len(gaps)
+    return centre - Z * error, centre + Z * error
 
 
 def bonett_price(gained: int, lost: int, n: int) -> tuple[float, float]:

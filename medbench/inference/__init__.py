@@ -45,9 +45,9 @@ def _local(rest: str, options: Options) -> Model:
 
 
 def _lm_eval(rest: str, options: Options) -> Model:
-    from medbench.inference.lm_eval import LmEvalModel
+    from medbench.inference.lm_eval import from_spec
 
-    return LmEvalModel(rest, batch_size=options.batch_size)
+    return from_spec(rest, options.batch_size)
 
 
 def _baseline(rest: str, options: Options) -> Model:

@@ -6,14 +6,15 @@ which other requests happened to be in its batch, and a resumed run draws what a
 would have drawn.
 """
 
+import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from medbench.config import digest
 from medbench.errors import ModelError, PrerequisiteError
-from medbench.inference.types import Reply, Request, Sink
+from medbench.inference.types import Model, Reply, Request, Sink
 
 log = logging.getLogger(__name__)
 
@@ -26,24 +27,31 @@ class LocalModel:
         self.batch_size = batch_size
         self.name = f"local:{path}{fingerprint(Path(path))}"
         self._loaded: tuple[Any, Any] | None = None
+        self._scorer: Model | None = None
 
-    def answer(self, requests: Sequence[Request], sink: Sink) -> None:
+    def answer(self, requests: Collection[Request], sink: Sink) -> None:
         """Answer `requests` batch by batch, longest prompts first (memory trouble then shows at once)."""
-        if requests and requests[0].protocol == "loglikelihood":
+        wanted = list(requests)
+        if wanted and wanted[0].protocol != "generate":
+            self.scorer().answer(wanted, sink)
+            return
+        _, tokenizer = self.load()
+        prompts = [self.tokens(tokenizer, request) for request in wanted]
+        order = sorted(range(len(wanted)), key=lambda i: (sampling_group(wanted[i]), -len(prompts[i]), i))
+        for batch in batches(order, wanted, self.batch_size):
+            replies = self.generate([prompts[i] for i in batch], [wanted[i] for i in batch])
+            for i, reply in zip(batch, replies, strict=True):
+                sink(wanted[i], reply)
+
+    def scorer(self) -> Model:
+        """The same weights behind lm-eval, which computes log-likelihoods."""
+        if self._scorer is None:
             from medbench.inference.lm_eval import LmEvalModel
 
             where = device()
-            spec = f"hf,pretrained={self.path},device={where},dtype={'float32' if where == 'cpu' else 'auto'}"
-            LmEvalModel(spec, batch_size=self.batch_size).answer(requests, sink)
-            return
-        _, tokenizer = self.load()
-        prompts = [self.tokens(tokenizer, request) for request in requests]
-        order = sorted(range(len(requests)), key=lambda i: (sampling_group(requests[i]), -len(prompts[i]), i))
-        for batch in batches(order, requests, self.batch_size):
-            replies = self.generate([prompts[i] for i in batch], [requests[i] for i in batch])
-            wanted = [sink(requests[i], reply) for i, reply in zip(batch, replies, strict=True)]
-            if not all(wanted):
-                return
+            settings = {"device": where, "dtype": "float32" if where == "cpu" else "auto"}
+            self._scorer = LmEvalModel("hf", {"pretrained": self.path, **settings}, self.batch_size)
+        return self._scorer
 
     def load(self) -> tuple[Any, Any]:
         """The model and its tokenizer."""
@@ -89,15 +97,31 @@ class LocalModel:
         ]
 
 
-def fingerprint(path: Path) -> str:
-    """`#` and a digest of the sizes and times of a local model's files, so that new weights are a new model.
+WEIGHTS = {".safetensors", ".bin", ".gguf", ".pt"}
+DESCRIPTIONS = {".json", ".jinja", ".model", ".txt"}
+EDGE = 1 << 16
 
-    Empty for a Hub id.
+
+def fingerprint(path: Path) -> str:
+    """`#` and a digest of a model folder's content, so that other weights or templates are another model.
+
+    Descriptions count whole, weights by their size and both ends. Empty for a Hub id.
     """
     if not path.is_dir():
         return ""
-    files = sorted(p for p in path.iterdir() if p.suffix in {".safetensors", ".json", ".gguf"})
-    return "#" + digest([[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files])[:8]
+    files = sorted(p for p in path.iterdir() if p.suffix in WEIGHTS | DESCRIPTIONS)
+    return "#" + digest([[p.name, sample(p)] for p in files])[:8]
+
+
+def sample(path: Path) -> str:
+    """A hash of a file: of all of it, or for weights of the size and both ends."""
+    with path.open("rb") as stream:
+        if path.suffix in DESCRIPTIONS:
+            return hashlib.sha256(stream.read()).hexdigest()
+        size = path.stat().st_size
+        head = stream.read(EDGE)
+        stream.seek(max(size - EDGE, 0))
+        return hashlib.sha256(str(size).encode() + head + stream.read()).hexdigest()
 
 
 def device() -> str:
@@ -126,8 +150,10 @@ def load(path: str) -> tuple[Any, Any]:
     transformers_logging.disable_progress_bar()
     where = device()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32 if where == "cpu" else "auto")
+        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=torch.float32 if where == "cpu" else "auto", trust_remote_code=False
+        )
     except (OSError, ValueError) as problem:
         first = str(problem).strip().splitlines()[0]
         raise ModelError(

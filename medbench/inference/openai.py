@@ -14,7 +14,8 @@ import json
 import logging
 import os
 import random
-from collections.abc import Coroutine, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ from medbench.schema import Finish
 
 log = logging.getLogger(__name__)
 
-FINISH: dict[str | None, Finish] = {"length": "length", "content_filter": "refused"}
+FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refused"}
 GIVE_UP_AFTER = 16
 """Rows that fail for good in a row, with none answered between, before the server counts as down."""
 
@@ -35,13 +36,15 @@ GIVE_UP_AFTER = 16
 class Transient(Exception):
     """A fault worth another try.
 
-    `wait` is the server's own Retry-After in seconds, `crowded` says it is overloaded.
+    `wait` is the server's own Retry-After in seconds, `crowded` says it is overloaded, `silent` that it
+    answered, with nothing.
     """
 
-    def __init__(self, why: str, *, wait: float = 0.0, crowded: bool = False) -> None:
+    def __init__(self, why: str, *, wait: float = 0.0, crowded: bool = False, silent: bool = False) -> None:
         super().__init__(why)
         self.wait = wait
         self.crowded = crowded
+        self.silent = silent
 
 
 class Rejected(Exception):
@@ -114,13 +117,8 @@ class OpenAIModel:
         self.url = url.rstrip("/")
         self.options = options or Options()
 
-    def answer(self, requests: Sequence[Request], sink: Sink) -> None:
+    def answer(self, requests: Collection[Request], sink: Sink) -> None:
         """Answer all `requests`. Raises ModelError when the server refuses the key or the model's name."""
-        if any(request.protocol != "generate" for request in requests):
-            raise ModelError(
-                "chat servers do not give log-likelihoods",
-                "use --model local:… or lm-eval:… with --protocol loglikelihood",
-            )
         run_to_end(Session(self, sink).work(requests))
 
     def headers(self) -> dict[str, str]:
@@ -130,7 +128,10 @@ class OpenAIModel:
         return {**headers, "Authorization": f"Bearer {key}"} if key else headers
 
     def body(self, request: Request) -> bytes:
-        """The JSON a request is sent as."""
+        """The JSON a request is sent as. Raises ModelError for a request no chat server can answer."""
+        if request.protocol != "generate":
+            fix = "use --model local:… or lm-eval:… with --protocol loglikelihood"
+            raise ModelError("chat servers do not give log-likelihoods", fix)
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
@@ -153,10 +154,9 @@ class Session:
         self.sink = sink
         self.throttle = Throttle(model.options.concurrency)
         self.failed_in_a_row = 0
-        self.last_fault = ""
-        self.stopped = False
+        self.faults: Counter[str] = Counter()
 
-    async def work(self, requests: Sequence[Request]) -> None:
+    async def work(self, requests: Collection[Request]) -> None:
         """Run the workers over `requests`."""
         queue = iter(requests)
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300)
@@ -171,8 +171,8 @@ class Session:
             finally:
                 for task in tasks:
                     task.cancel()
-        if self.failed_in_a_row:
-            log.warning("%s failed at the end: %s", self.model.url, self.last_fault)
+        for fault, count in self.faults.most_common(1):
+            log.warning("%s: %d calls failed, most often: %s", self.model.url, count, fault)
 
     @property
     def down(self) -> bool:
@@ -185,8 +185,10 @@ class Session:
             reply = await self.ask(request, http)
             if reply.error is None:
                 self.failed_in_a_row = 0
-            self.stopped = not self.sink(request, reply) or self.stopped
-            if self.stopped or self.down:
+            else:
+                self.faults[reply.error] += 1
+            self.sink(request, reply)
+            if self.down:
                 return
 
     async def ask(self, request: Request, http: aiohttp.ClientSession) -> Reply:
@@ -199,20 +201,21 @@ class Session:
                 self.throttle.succeeded()
                 return reply
             except Rejected as problem:
+                self.failed_in_a_row = 0
                 return Reply.failed(str(problem))
             except Transient as problem:
                 fault = problem
             finally:
                 self.throttle.leave()
-            self.last_fault = str(fault)
             if fault.crowded:
                 self.throttle.crowded(min(fault.wait, self.options.longest_wait))
-            if self.down or self.stopped:
+            if self.down:
                 break
             if attempt < self.options.retries:
                 await asyncio.sleep(self.wait(attempt, fault))
-        self.failed_in_a_row += 1
-        return Reply.failed(self.last_fault)
+        if not fault.silent:
+            self.failed_in_a_row += 1
+        return Reply.failed(str(fault))
 
     def wait(self, attempt: int, fault: Transient) -> float:
         """Seconds before the next try: doubling, half of it random, at least what the server asked for."""
@@ -232,7 +235,7 @@ class Session:
 
     def refuse(self, status: int, retry_after: str | None, content: bytes) -> None:
         """Turn an HTTP error into the exception that says what to do about it."""
-        why = f"HTTP {status}: {content[:200].decode('utf-8', 'replace').strip()}"
+        why = f"HTTP {status}: {message_of(content)}"
         if status in (401, 403):
             raise ModelError(f"{self.model.url} refused the key ({why})", "set OPENAI_API_KEY")
         if status == 404:
@@ -253,6 +256,16 @@ def seconds(retry_after: str | None) -> float:
         return 0.0
 
 
+def message_of(content: bytes) -> str:
+    """What a server says is wrong: its error message, not the body around it, which may quote a prompt."""
+    try:
+        error = json.loads(content)["error"]
+        text = error["message"] if isinstance(error, dict) else error
+    except (ValueError, KeyError, TypeError):
+        return f"{len(content)} bytes that are no error message"
+    return str(text)[:160]
+
+
 def parse_reply(content: bytes) -> Reply:
     """A chat-completions body as a Reply. Raises Transient when it is not a whole, well-formed answer."""
     try:
@@ -263,12 +276,12 @@ def parse_reply(content: bytes) -> Reply:
         usage = tree.get("usage") or {}
         tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as problem:
-        raise Transient(f"malformed reply: {type(problem).__name__}: {content[:80]!r}") from problem
+        raise Transient(f"malformed reply of {len(content)} bytes ({type(problem).__name__})") from problem
     if not isinstance(text, str):
         raise Transient(f"malformed reply: content is {type(text).__name__}")
-    finish = FINISH.get(choice.get("finish_reason"), "stop")
+    finish = FINISH.get(str(choice.get("finish_reason")), "stop")
     if message.get("refusal"):
         return Reply(text or str(message["refusal"]), "refused", *tokens)
     if not text and finish == "stop":
-        raise Transient("empty reply")
+        raise Transient("empty reply", silent=True)
     return Reply(text, finish, *tokens)

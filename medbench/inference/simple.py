@@ -3,9 +3,10 @@
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from medbench.config import digest
 from medbench.errors import UsageError, unknown
 from medbench.inference.types import Reply, Request, Sink
 
@@ -17,13 +18,12 @@ class Scripted:
         self.name = name
         self.script = script
 
-    def answer(self, requests: Sequence[Request], sink: Sink) -> None:
+    def answer(self, requests: Collection[Request], sink: Sink) -> None:
         """Answer each request by the script."""
         for request in requests:
             said = self.script(request)
             reply = said if isinstance(said, Reply) else Reply(said, "stop", 0, len(said.split()))
-            if not sink(request, reply):
-                return
+            sink(request, reply)
 
 
 def recorded(path: Path) -> Scripted:
@@ -45,7 +45,7 @@ def recorded(path: Path) -> Scripted:
         said = replies.get((request.example, request.sample))
         return Reply.failed("nothing recorded") if said is None else said
 
-    return Scripted(f"scripted:{path.name}", script)
+    return Scripted(f"scripted:{path.name}#{digest(sorted(replies.items()))[:8]}", script)
 
 
 class Baseline:
@@ -68,11 +68,10 @@ class Baseline:
         counts = Counter(golds)
         self._most_common = min(counts, key=lambda gold: (-counts[gold], gold)) if counts else None
 
-    def answer(self, requests: Sequence[Request], sink: Sink) -> None:
+    def answer(self, requests: Collection[Request], sink: Sink) -> None:
         """Answer each request with one of its choices."""
         for request in requests:
-            if not sink(request, Reply(self.pick(request))):
-                return
+            sink(request, Reply(self.pick(request)))
 
     def pick(self, request: Request) -> str:
         """The chosen one of `request.choices`, as a bare answer."""

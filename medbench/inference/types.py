@@ -1,8 +1,10 @@
 """What passes between medbench and a model, whichever model it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+import pydantic
 
 from medbench.config import Config, digest
 from medbench.schema import Finish
@@ -13,13 +15,13 @@ Message = dict[str, Any]
 class Sampling(Config):
     """How replies are drawn."""
 
-    temperature: float = 0.0
+    temperature: float = pydantic.Field(0.0, ge=0.0)
     """0 is greedy."""
-    top_p: float = 1.0
-    max_tokens: int = 2048
+    top_p: float = pydantic.Field(1.0, gt=0.0, le=1.0)
+    max_tokens: int = pydantic.Field(2048, ge=1)
     """Longest reply, in tokens of the model."""
     seed: int = 0
-    """Sample k of a question is drawn with seed + k."""
+    """Sample k of a question is drawn with seed + k on a server, and by a hash of both in process."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Options:
 class Request:
     """One question to one model.
 
-    `choices` are the answers on offer. `protocol` "loglikelihood" asks for the choice that the
-    model finds most likely as a continuation, instead of a written reply.
+    `choices` are the answers on offer. The log-likelihood protocols ask for the choice that the model
+    finds most likely as a continuation (in sum, or "-norm": per character) instead of a written reply.
     """
 
     example: str
@@ -52,7 +54,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     sample: int = 0
     choices: tuple[str, ...] = ()
-    protocol: Literal["generate", "loglikelihood"] = "generate"
+    protocol: Literal["generate", "loglikelihood", "loglikelihood-norm"] = "generate"
 
     def key(self, role: str, model: str) -> str:
         """Identity of the request: equal keys ask for the same thing."""
@@ -76,19 +78,19 @@ class Reply:
         return cls("", "error", error=why[:500])
 
 
-Sink = Callable[[Request, Reply], bool]
-"""Takes one reply; False asks for nothing further (a budget is spent): finish what is in flight."""
+Sink = Callable[[Request, Reply], None]
+"""Takes one reply."""
 
 
 class Model(Protocol):
     """Anything that answers requests.
 
-    `answer` hands each reply to `sink` as soon as it is there, in any order. When the sink returns
-    False it sends nothing further; what the sink raises propagates. Calls that fail for good are sunk
-    as `Reply.failed`; a model that cannot be reached at all raises `ModelError`.
+    `answer` takes requests one by one and hands each reply to `sink` as soon as it is there, in any
+    order; iteration may end before all are handed out (a budget). What the sink raises propagates. Calls
+    that fail for good are sunk as `Reply.failed`; a refused key or model name raises `ModelError`.
     """
 
     name: str
 
-    def answer(self, requests: Sequence[Request], sink: Sink) -> None:
-        """Answer all `requests` through `sink`."""
+    def answer(self, requests: Collection[Request], sink: Sink) -> None:
+        """Answer `requests` through `sink`, as many as iterating over them hands out."""

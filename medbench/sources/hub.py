@@ -87,10 +87,10 @@ def listed(folder: Path, patterns: Sequence[str]) -> list[str]:
 @contextmanager
 def explained(name: str, source: Source, pin: Pin | None, place: Place) -> Iterator[None]:
     """Turn what the Hub's client raises into a `SourceError` that says what to do."""
-    import httpx2
-    from huggingface_hub.errors import (
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
         GatedRepoError,
         HfHubHTTPError,
+        HTTPError,  # of the client beneath, whichever it is
         LocalEntryNotFoundError,
         RevisionNotFoundError,
     )
@@ -114,7 +114,7 @@ def explained(name: str, source: Source, pin: Pin | None, place: Place) -> Itera
         raise SourceError(
             f"{name}: {page} answered HTTP {status}", "see whether that page exists; else retry"
         ) from problem
-    except (ConnectionError, TimeoutError, LocalEntryNotFoundError, httpx2.HTTPError) as problem:
+    except (ConnectionError, TimeoutError, LocalEntryNotFoundError, HTTPError) as problem:
         raise SourceError(
             f"{name}: cannot reach {page}: {type(problem).__name__}",
             "go online (HF_HUB_OFFLINE unset, HF_ENDPOINT right), or pass --mirror DIR with its files",

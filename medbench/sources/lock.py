@@ -71,6 +71,10 @@ def write_pins(rows: Mapping[str, Pin], place: Place) -> None:
 
 
 def unlock(names: Iterable[str], place: Place) -> None:
-    """Forget the pins of some sources, so that their next fetch pins the newest commit."""
-    gone = set(names)
-    write_pins({name: row for name, row in pins(place).items() if name not in gone}, place)
+    """Forget the pins of some sources, so that their next fetch pins the newest commit.
+
+    A name without a pin has nothing to forget; a lock file that needs no change is not touched.
+    """
+    held, gone = pins(place), set(names)
+    if held.keys() & gone:
+        write_pins({name: row for name, row in held.items() if name not in gone}, place)

@@ -32,9 +32,17 @@ __all__ = [
 
 
 def plan(
-    recipe: Sft | Grpo, examples: Sequence[Example], folder: Path, *, python: str = sys.executable
+    recipe: Sft | Grpo,
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    python: str = sys.executable,
+    processes: int = 1,
 ) -> Plan:
-    """What training `recipe` on `examples` in `folder` takes, as data. Nothing is written or run."""
+    """What training `recipe` on `examples` in `folder` takes, as data. Nothing is written or run.
+
+    `processes` is how many work together, one a GPU; it is no part of the training's identity.
+    """
     trainer = import_module(f"medbench.trainers.{recipe.trainer}")
-    planned: Plan = trainer.plan(recipe, examples, folder, python=python)
+    planned: Plan = trainer.plan(recipe, examples, folder, python=python, processes=processes)
     return planned

@@ -24,7 +24,12 @@ Progress = Callable[[int, int, Mapping[str, Any]], None]
 FOLLOW = "MEDBENCH_FOLLOW_STDIN"
 """Set for the worker: end when standard input closes, as it does when the launching process is killed."""
 
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Set for the worker, and for what it starts: import nothing from the current directory."""
+
 IDENTITY = "identity"
+LAST_WORDS = "medbench error: "
+BEGUN = "medbench runs: "
 TAIL = 15
 POLL = 0.2
 
@@ -72,12 +77,16 @@ def refuse_another(plan: Plan) -> None:
     """A folder that holds another training is left alone."""
     held = plan.folder / IDENTITY
     if held.exists() and held.read_text(encoding="utf-8") != plan.identity:
-        raise UsageError(f"{plan.folder} holds a training with another recipe or data", "use a new folder")
+        raise UsageError(
+            f"{plan.folder} holds a training with another recipe or data", "pass --fresh for a new folder"
+        )
 
 
 def run(plan: Plan, progress: Progress) -> int:
     """The exit status of the plan's command, its output in log.txt."""
     with (plan.folder / "log.txt").open("ab") as log:
+        log.write(f"{BEGUN}{' '.join(plan.command)}\n".encode())
+        log.flush()
         process = subprocess.Popen(
             plan.command,
             stdin=subprocess.PIPE,
@@ -102,7 +111,16 @@ def environment(plan: Plan) -> dict[str, str]:
     if Path("/dev/nvidiactl").exists():
         # One thread is right for tiny models on cores, and wrong beside a GPU.
         defaults.pop("OMP_NUM_THREADS", None)
-    return {**defaults, **os.environ, FOLLOW: "1"}
+    return {**defaults, **os.environ, FOLLOW: "1", SAFE_PATH: "1"}
+
+
+def gpus(environ: Mapping[str, str], devices: Path = Path("/dev")) -> int:
+    """How many NVIDIA GPUs a process may use, told without torch: those there are, or named to it."""
+    present = len(list(devices.glob("nvidia[0-9]*")))
+    named = environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return present
+    return min(present, len([name for name in named.split(",") if name.strip() not in ("", "-1")]))
 
 
 def tell(folder: Path, progress: Progress, *, told: int) -> int:
@@ -133,13 +151,23 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
+def last_words(problem: MedbenchError) -> str:
+    """An error as the line of the log that `failure` understands."""
+    told = {"what": problem.what, "fix": problem.fix, "status": problem.exit_code}
+    return f"{LAST_WORDS}{json.dumps(told, ensure_ascii=False)}\n"
+
+
 def failure(folder: Path, code: int) -> MedbenchError:
-    """What a failed trainer said last, as an error of its kind."""
-    lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    told = [row.removeprefix("error: ") for row in lines[-2:] if row.startswith("error: ")]
-    fixes = [row.removeprefix("  fix: ") for row in lines[-1:] if row.startswith("  fix: ")]
-    if told and code in (PrerequisiteError.exit_code, UsageError.exit_code):
-        kind = PrerequisiteError if code == PrerequisiteError.exit_code else UsageError
-        return kind(told[-1], fixes[-1] if fixes else "")
+    """What a failed trainer said last, as an error of its kind.
+
+    Whichever process it was: a launcher of several ends with a status of its own.
+    """
+    text = (folder / "log.txt").read_text(encoding="utf-8", errors="replace")
+    lines = text.rpartition(BEGUN)[2].splitlines()[1:]
+    for line in reversed(lines):
+        if line.startswith(LAST_WORDS):
+            told = json.loads(line.removeprefix(LAST_WORDS))
+            kinds = {kind.exit_code: kind for kind in (MedbenchError, UsageError, PrerequisiteError)}
+            return kinds[told["status"]](told["what"], told["fix"])
     said = "\n".join(lines[-TAIL:])
     return MedbenchError(f"the trainer ended with status {code}:\n{said}", f"whole log: {folder / 'log.txt'}")

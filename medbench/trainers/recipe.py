@@ -8,24 +8,37 @@ twin has to earn its own.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 import pydantic
 
 from medbench import prompts
 from medbench.config import Config, override, parse, read_yaml
 from medbench.errors import UsageError, unknown
+from medbench.inference.local import fingerprint
 from medbench.trainers import rewards
 
 FOLDER = Path(__file__).parent / "recipes"
 
 Provenance = Literal["stated", "code", "third_party", "reconstruction", "ours", "user"]
 CITED = ("stated", "code", "third_party")
+NO_EFFECT = ("save_every", "gradient_accumulation")
+"""Hyper-parameters that do not change what is learned, so that they may change while a training goes on."""
+
 T = TypeVar("T")
+AtLeast0 = Annotated[int, pydantic.Field(ge=0)]
+AtLeast1 = Annotated[int, pydantic.Field(ge=1)]
+AtLeast2 = Annotated[int, pydantic.Field(ge=2)]
+Positive = Annotated[float, pydantic.Field(gt=0)]
+NotNegative = Annotated[float, pydantic.Field(ge=0)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+PositiveShare = Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
 class Value(Config, Generic[T]):
     """A hyper-parameter and where it comes from."""
+
+    model_config = pydantic.ConfigDict(allow_inf_nan=False)
 
     value: T
     provenance: Provenance
@@ -55,7 +68,8 @@ class Expected(Config):
 class Recipe(Config):
     """What every recipe says, whatever its algorithm."""
 
-    name: str
+    name: str = pydantic.Field(pattern="^[a-z0-9][a-z0-9._-]*$")
+    """Begins the names of its runs' folders."""
     about: str = ""
     like: str | None = None
     """The recipe this one was derived from."""
@@ -67,27 +81,27 @@ class Recipe(Config):
     """Name in prompts.yaml."""
     expect: tuple[Expected, ...] = pydantic.Field(min_length=1)
 
-    steps: Value[int]
+    steps: Value[AtLeast1]
     """Batches asked for; a model update each, unless `updates_per_step` says otherwise."""
-    learning_rate: Value[float]
+    learning_rate: Value[Positive]
     lr_schedule: Value[Literal["constant", "constant_with_warmup", "linear", "cosine"]]
-    warmup_steps: Value[int]
-    weight_decay: Value[float]
-    max_grad_norm: Value[float]
-    gradient_accumulation: Value[int]
+    warmup_steps: Value[AtLeast0]
+    weight_decay: Value[NotNegative]
+    max_grad_norm: Value[NotNegative]
+    gradient_accumulation: Value[AtLeast1]
     """Parts an update's batch is computed in. Saves memory and changes nothing else."""
-    lora_rank: Value[int]
+    lora_rank: Value[AtLeast0]
     """0 trains every weight."""
-    max_prompt_tokens: Value[int]
+    max_prompt_tokens: Value[AtLeast1]
     """Rows with a longer prompt are left out."""
-    max_completion_tokens: Value[int]
-    option_orders: Value[int]
+    max_completion_tokens: Value[AtLeast1]
+    option_orders: Value[AtLeast1]
     """Times each multiple-choice question enters the table, each in another seeded order of options."""
     fresh_options: Value[bool]
     """Further orders also draw their wrong options anew, from the answers of the same category (a tag)."""
-    save_every: Value[int]
+    save_every: Value[AtLeast0]
     """Steps between checkpoints; 0 keeps none."""
-    seed: Value[int]
+    seed: Value[Annotated[int, pydantic.Field(ge=0, lt=2**32)]]
 
     @pydantic.field_validator("prompt")
     @classmethod
@@ -101,11 +115,18 @@ class Recipe(Config):
         return {name: held[name].value for name in held}
 
     def deciding(self) -> dict[str, Any]:
-        """All that decides the trained model, given the rows: no names, notes or provenance."""
-        notes = {"name", "about", "like", "dataset", "prompt", "expect", "save_every"}
+        """All that decides the trained model besides the examples; no names, notes or provenance.
+
+        A local starting model counts by the content of its files, a prompt by its wording.
+        """
         plain = self.plain()
-        named = self.model_dump(mode="json", exclude=notes | set(plain))
-        return named | {name: plain[name] for name in plain if name not in notes}
+        notes = {"name", "about", "like", "dataset", "expect", *plain}
+        return {
+            **self.model_dump(mode="json", exclude=notes),
+            "model": self.model + fingerprint(Path(self.model)),
+            "prompt": f"{self.prompt}#{prompts.named(self.prompt).hash}",
+            **{name: plain[name] for name in plain if name not in NO_EFFECT},
+        }
 
 
 class Sft(Recipe):
@@ -114,15 +135,15 @@ class Sft(Recipe):
     algorithm: Literal["sft"]
     reply: str
     """What is taught to say; `{answer}` becomes the words of the answer, `{letter}` its letter."""
-    rows_per_step: Value[int]
-    teach_share: Value[float]
+    rows_per_step: Value[AtLeast1]
+    teach_share: Value[Share]
     """Share of facts whose gold is taught; the others get a random option, which teaches the format only."""
-    word_dropout: Value[float]
+    word_dropout: Value[Share]
     """Half of the questions lose words, each at a chance drawn up to this; 0 leaves all as they are."""
 
     @pydantic.model_validator(mode="after")
     def _divides(self) -> Self:
-        must_divide(self.rows_per_step.value, self.gradient_accumulation.value)
+        must_divide("rows_per_step", self.rows_per_step.value, self.gradient_accumulation.value)
         return self
 
 
@@ -130,31 +151,32 @@ class Grpo(Recipe):
     """Group relative policy optimisation against rewards."""
 
     algorithm: Literal["grpo"]
-    rewards: dict[str, float] = pydantic.Field(min_length=1)
+    rewards: dict[str, pydantic.FiniteFloat] = pydantic.Field(min_length=1)
     """Weight by reward: a name in `trainers.rewards`, or `package.module:function`."""
     shuffle_rewards: bool = False
     """Control run: rewards are dealt out at random within each batch, so nothing can be learned."""
-    group_size: Value[int]
+    group_size: Value[AtLeast2]
     """Replies per prompt."""
-    prompts_per_step: Value[int]
-    updates_per_step: Value[int]
+    prompts_per_step: Value[AtLeast1]
+    updates_per_step: Value[AtLeast1]
     """Model updates the replies of one step are split into."""
     loss_type: Value[Literal["grpo", "dr_grpo", "dapo", "bnpo"]]
     scale_rewards: Value[Literal["group", "batch", "none"]]
     """Advantages are divided by the deviation in the group, in the batch, or not: group, batch, none."""
-    kl_beta: Value[float]
+    kl_beta: Value[NotNegative]
     kl_bias_correction: Value[bool]
-    clip_low: Value[float]
-    clip_high: Value[float]
-    temperature: Value[float]
-    top_p: Value[float]
+    clip_low: Value[NotNegative]
+    clip_high: Value[NotNegative]
+    temperature: Value[Positive]
+    top_p: Value[PositiveShare]
     mask_truncated: Value[bool]
     """Leave truncated replies out of the loss, instead of only not paying them."""
 
     @pydantic.model_validator(mode="after")
     def _divides(self) -> Self:
         replies = self.prompts_per_step.value * self.group_size.value
-        must_divide(replies, self.updates_per_step.value * self.gradient_accumulation.value)
+        parts = self.updates_per_step.value * self.gradient_accumulation.value
+        must_divide("prompts_per_step × group_size", replies, parts)
         return self
 
     @pydantic.field_validator("rewards")
@@ -168,10 +190,10 @@ class Grpo(Recipe):
 ALGORITHMS: dict[str, type[Sft] | type[Grpo]] = {"sft": Sft, "grpo": Grpo}
 
 
-def must_divide(batch: int, parts: int) -> None:
-    """Refuse a batch that cannot be split evenly."""
-    if batch < 1 or parts < 1 or batch % parts:
-        raise ValueError(f"a batch of {batch} rows cannot be split into {parts} equal parts")
+def must_divide(what: str, batch: int, parts: int) -> None:
+    """Refuse a batch that gradient_accumulation cannot split evenly."""
+    if batch % parts:
+        raise ValueError(f"gradient_accumulation: {what} = {batch} cannot be split into {parts} equal parts")
 
 
 def hyper_parameters(model: type[Recipe]) -> list[str]:

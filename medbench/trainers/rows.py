@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from medbench import prompts
-from medbench.catalog import turned
+from medbench.catalog import lettered, turned
 from medbench.schema import LETTERS, Example
 from medbench.trainers.recipe import Grpo, Sft
 from medbench.trainers.rewards import packed
@@ -68,19 +68,22 @@ def golds(examples: Sequence[Example]) -> dict[str, tuple[str, ...]]:
     """The right options found in each category (a tag), in order of appearance."""
     found: dict[str, dict[str, None]] = {}
     for example in examples:
-        if example.kind == "mcq" and "category" in example.tags:
+        if example.kind == "mcq" and "category" in example.tags and not lettered(example):
             words = (example.options[LETTERS.index(letter)] for letter in example.gold)
             found.setdefault(example.tags["category"], {}).update(dict.fromkeys(words))
     return {category: tuple(words) for category, words in found.items()}
 
 
 def reordered(example: Example, order: int, *, chance: random.Random, answers: Sequence[str]) -> Example:
-    """`example` with its options in another order, and wrong ones drawn anew from `answers` if it can."""
+    """`example` with its options in another order, and wrong ones drawn anew from `answers` if it can.
+
+    Neither where its options name letters.
+    """
     options = list(example.options)
     right = [LETTERS.index(letter) for letter in example.gold]
     others = [text for text in answers if text not in {options[place] for place in right}]
     wrong = [place for place in range(len(options)) if place not in right]
-    if len(others) >= len(wrong):
+    if len(others) >= len(wrong) and not lettered(example):
         for place, text in zip(wrong, chance.sample(others, len(wrong)), strict=True):
             options[place] = text
     places = chance.sample(range(len(options)), len(options))

@@ -1,5 +1,6 @@
 """One training from recipe to sealed run: what it trains on, and the run folder it lives in."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,19 @@ from medbench.errors import MedbenchError, UsageError
 from medbench.files import write_text
 from medbench.runs import open_run
 from medbench.schema import Example, records
-from medbench.trainers.launch import Progress, launch
+from medbench.trainers.launch import Progress, gpus, launch
 from medbench.trainers.recipe import Grpo, Sft
 
 
 def training_examples(name: str, catalog: Catalog, place: Place) -> tuple[list[Example], str]:
     """The examples of a built dataset (`name` or `name@version`), or of a packaged training split.
 
-    Benchmarks are refused: nobody trains on test questions by a slip of the pen. Raises MedbenchError
-    saying which build makes a dataset that is not there.
+    Every benchmark not marked `trainable` is refused: nobody trains on test questions by a slip of the
+    pen. Raises MedbenchError saying which build makes a dataset that is not there.
     """
     row = catalog.benchmarks.get(name)
     if row is not None:
-        if row.split != "train":
+        if not row.trainable:
             raise UsageError(
                 f"'{name}' is a benchmark, not training data",
                 "train on a dataset; see 'medbench list datasets'",
@@ -39,9 +40,8 @@ def training_examples(name: str, catalog: Catalog, place: Place) -> tuple[list[E
 
 
 def identity(recipe: Sft | Grpo, revision: str) -> dict[str, Any]:
-    """Everything that decides the result of a training; the expected numbers are not part of it."""
-    settings = recipe.model_dump(mode="json", exclude={"expect", "about", "like"})
-    return {"kind": "train", "data": revision, **settings, **recipe.plain()}
+    """Everything that decides the result of a training."""
+    return {"kind": "train", "data": revision, **recipe.deciding()}
 
 
 def train(
@@ -57,7 +57,7 @@ def train(
     from medbench.trainers import plan
 
     with open_run(home, recipe.name, config=config, fresh=fresh) as run:
-        launch(plan(recipe, examples, run.folder), progress)
+        launch(plan(recipe, examples, run.folder, processes=max(1, gpus(os.environ))), progress)
         metrics = run.folder / "metrics.parquet"
         last = pl.read_parquet(metrics).tail(1).to_dicts()[0] if metrics.exists() else {}
         run.seal({}, {"kind": "train", "recipe": recipe.name, "examples": len(examples), "last": last})

@@ -1,6 +1,7 @@
-"""TRL: the plan of a training, and the worker that does it (`python -m medbench.trainers.trl FOLDER`).
+"""TRL: the plan of a training, and the worker that does it (`python -P -m medbench.trainers.trl FOLDER`).
 
 The worker reads only its folder, so the same command after a kill goes on from the last checkpoint.
+With several GPUs `accelerate launch` starts one worker on each; the first alone writes what stays.
 """
 
 import functools
@@ -20,7 +21,7 @@ from medbench.config import canonical, digest, parse
 from medbench.errors import MedbenchError, ModelError, PrerequisiteError, UsageError
 from medbench.schema import Example
 from medbench.trainers import record, tiny
-from medbench.trainers.launch import FOLLOW, Plan
+from medbench.trainers.launch import FOLLOW, Plan, last_words
 from medbench.trainers.recipe import ALGORITHMS, Grpo, Sft
 from medbench.trainers.rewards import for_trl, unpacked
 from medbench.trainers.rows import training_table
@@ -36,9 +37,15 @@ ENVIRONMENT = {
 
 
 def plan(
-    recipe: Sft | Grpo, examples: Sequence[Example], folder: Path, *, python: str = sys.executable
+    recipe: Sft | Grpo,
+    examples: Sequence[Example],
+    folder: Path,
+    *,
+    python: str = sys.executable,
+    processes: int = 1,
 ) -> Plan:
     """What training `recipe` on `examples` in `folder` takes. Nothing is written or run."""
+    share(recipe, processes)
     table = training_table(recipe, examples)
     if table.is_empty():
         raise PrerequisiteError(
@@ -47,12 +54,38 @@ def plan(
         )
     return Plan(
         folder=folder,
-        command=(python, "-m", "medbench.trainers.trl", str(folder)),
+        command=(python, "-P", "-m", *launcher(processes), "medbench.trainers.trl", str(folder)),
         tables={folder / "train.parquet": table},
         files={folder / "recipe.json": canonical(recipe.model_dump(mode="json"))},
         identity=digest({**recipe.deciding(), "rows": table.rows()}),
         environment=dict(ENVIRONMENT),
     )
+
+
+def launcher(processes: int) -> tuple[str, ...]:
+    """The module (and its options) that starts the worker in several processes, one a GPU.
+
+    `--multi_gpu` is said because a configuration the user has for accelerate may say otherwise.
+    """
+    if processes == 1:
+        return ()
+    return ("accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes), "-m")
+
+
+def share(recipe: Sft | Grpo, processes: int) -> int:
+    """How many rows of an update's batch one process works on at a time."""
+    if isinstance(recipe, Sft):
+        batch = recipe.rows_per_step.value
+    else:
+        batch = recipe.prompts_per_step.value * recipe.group_size.value // recipe.updates_per_step.value
+    parts = recipe.gradient_accumulation.value * processes
+    if batch % parts:
+        raise UsageError(
+            f"an update's {batch} rows do not divide into {parts} "
+            f"(gradient_accumulation {recipe.gradient_accumulation.value} × {processes} GPUs)",
+            "change gradient_accumulation, or choose GPUs with CUDA_VISIBLE_DEVICES",
+        )
+    return batch // parts
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         work(Path(arguments[0]))
     except MedbenchError as problem:
-        sys.stderr.write(f"error: {problem.what}\n" + (f"  fix: {problem.fix}\n" if problem.fix else ""))
+        sys.stderr.write(last_words(problem))
         return problem.exit_code
     return 0
 
@@ -78,7 +111,9 @@ def work(folder: Path) -> None:
     """From a folder with recipe.json and train.parquet to one with the trained model."""
     recipe, table = asked(folder)
     require_packages()
-    checkpoint = record.rewind(folder)
+    checkpoint = (
+        record.last_checkpoint(folder) if os.environ.get("RANK", "0") != "0" else record.rewind(folder)
+    )
     if isinstance(recipe, Sft):
         trainer = sft_trainer(recipe, table, folder=folder)
     else:
@@ -115,7 +150,6 @@ def sft_trainer(recipe: Sft, table: pl.DataFrame, *, folder: Path) -> Any:
     from trl import SFTConfig, SFTTrainer
 
     config = SFTConfig(
-        per_device_train_batch_size=share(recipe.rows_per_step.value, recipe),
         max_steps=recipe.steps.value,
         save_steps=max(1, recipe.save_every.value),
         train_sampling_strategy="sequential",
@@ -136,9 +170,7 @@ def grpo_trainer(recipe: Grpo, table: pl.DataFrame, *, folder: Path) -> Any:
     from trl import GRPOConfig, GRPOTrainer
 
     updates = recipe.updates_per_step.value
-    replies = recipe.prompts_per_step.value * recipe.group_size.value
     config = GRPOConfig(
-        per_device_train_batch_size=share(replies // updates, recipe),
         steps_per_generation=recipe.gradient_accumulation.value * updates,
         max_steps=recipe.steps.value * updates,
         save_steps=max(1, recipe.save_every.value * updates),
@@ -181,6 +213,7 @@ def common(recipe: Sft | Grpo, folder: Path) -> dict[str, Any]:
     low_memory = cuda and recipe.lora_rank.value > 0
     return {
         "output_dir": str(folder / record.CHECKPOINTS),
+        "per_device_train_batch_size": share(recipe, int(os.environ.get("WORLD_SIZE", "1"))),
         "gradient_accumulation_steps": recipe.gradient_accumulation.value,
         "learning_rate": recipe.learning_rate.value,
         "lr_scheduler_type": recipe.lr_schedule.value,
@@ -196,19 +229,9 @@ def common(recipe: Sft | Grpo, folder: Path) -> dict[str, Any]:
         "use_cpu": not cuda,
         "bf16": cuda,
         "activation_checkpointing": cuda,
-        "model_init_kwargs": {"dtype": "bfloat16"} if low_memory else None,
+        "trust_remote_code": False,
+        "model_init_kwargs": {"trust_remote_code": False, "dtype": "bfloat16" if low_memory else "float32"},
     }
-
-
-def share(batch: int, recipe: Sft | Grpo) -> int:
-    """How many rows of an update's batch one device works on at a time."""
-    parts = recipe.gradient_accumulation.value * int(os.environ.get("WORLD_SIZE", "1"))
-    if batch % parts:
-        raise UsageError(
-            f"an update's {batch} rows do not divide into {parts} (gradient_accumulation × devices)",
-            "change gradient_accumulation",
-        )
-    return batch // parts
 
 
 def opened(recipe: Sft | Grpo, table: pl.DataFrame, *, folder: Path) -> tuple[str, Any]:
@@ -218,9 +241,9 @@ def opened(recipe: Sft | Grpo, table: pl.DataFrame, *, folder: Path) -> tuple[st
     set_seed(recipe.seed.value)  # the trainers seed only after they have made an adapter
     place = recipe.model
     if place.startswith("tiny:"):
-        place = str(tiny.build(place, texts(table), folder / "base", seed=recipe.seed.value))
+        place = tiny_model(recipe, texts(table), folder=folder)
     try:
-        tokens = AutoTokenizer.from_pretrained(place, padding_side="left")
+        tokens = AutoTokenizer.from_pretrained(place, padding_side="left", trust_remote_code=False)
     except (OSError, ValueError) as problem:
         raise ModelError(
             f"cannot open model '{place}': {problem}", "give a Hub id or a model's folder"
@@ -228,6 +251,15 @@ def opened(recipe: Sft | Grpo, table: pl.DataFrame, *, folder: Path) -> tuple[st
     if tokens.chat_template is None:
         raise ModelError(f"the tokenizer of '{place}' has no chat template", "use an instruction-tuned model")
     return place, tokens
+
+
+def tiny_model(recipe: Sft | Grpo, corpus: list[str], *, folder: Path) -> str:
+    """The place of the tiny model to start from; of several processes the first makes it."""
+    import torch
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
+    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
+        return str(tiny.build(recipe.model, corpus, folder / "base", seed=recipe.seed.value))
 
 
 def texts(table: pl.DataFrame) -> list[str]:

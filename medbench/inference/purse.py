@@ -1,0 +1,93 @@
+"""What asking costs, and a limit that holds.
+
+A request is sent only if its dearest outcome (its prompt at three characters a token, and a reply of
+`max_tokens`) still fits what is left beside the requests in flight. So the limit is not exceeded, as
+far as prompts are estimated and servers count honestly; where a server gives no token counts, they are
+estimated from the text.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from medbench.inference.types import Reply, Request
+
+
+class Purse:
+    """US dollars per million tokens, what was spent, and the most that may be; None is no limit."""
+
+    def __init__(
+        self, per_million_in: float = 0.0, per_million_out: float = 0.0, most: float | None = None
+    ) -> None:
+        self.per_million_in = per_million_in
+        self.per_million_out = per_million_out
+        self.most = most
+        self.spent = 0.0
+        self.reserved = 0.0
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """US dollars for so many tokens."""
+        return (tokens_in * self.per_million_in + tokens_out * self.per_million_out) / 1e6
+
+    def dearest(self, request: Request) -> float:
+        """What a request may cost at most."""
+        return self.cost(characters(request) // 3 + 16, request.sampling.max_tokens)
+
+    def paid(self, request: Request, reply: Reply) -> float:
+        """What a reply cost; its tokens are estimated where the server did not count them."""
+        tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
+        if reply.error is None and not tokens_in and not tokens_out:
+            tokens_in, tokens_out = characters(request) // 4, len(reply.text) // 4
+        return self.cost(tokens_in, tokens_out)
+
+    def reserve(self, request: Request) -> bool:
+        """Set aside what a request may cost; False when that is no longer there."""
+        if self.most is None:
+            return True
+        dearest = self.dearest(request)
+        if self.spent + self.reserved + dearest > self.most:
+            return False
+        self.reserved += dearest
+        return True
+
+    def settle(self, request: Request, reply: Reply) -> None:
+        """Pay for a reply, and free what was set aside for it."""
+        self.spent += self.paid(request, reply)
+        if self.most is not None:
+            self.reserved = max(self.reserved - self.dearest(request), 0.0)
+
+
+class Affordable(Collection[Request]):
+    """Requests handed out one by one, each only when the purse can bear it.
+
+    One iterator serves many workers: a worker that is refused ends, and the others go on as replies
+    free what was set aside for them.
+    """
+
+    def __init__(self, requests: Sequence[Request], purse: Purse) -> None:
+        self._requests = requests
+        self._purse = purse
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __contains__(self, request: object) -> bool:
+        return request in self._requests
+
+    def __iter__(self) -> Iterator[Request]:
+        return self
+
+    def __next__(self) -> Request:
+        if self._next >= len(self._requests) or not self._purse.reserve(self._requests[self._next]):
+            raise StopIteration
+        self._next += 1
+        return self._requests[self._next - 1]
+
+
+def characters(request: Request) -> int:
+    """Length of a request's text."""
+    return sum(len(str(message["content"])) for message in request.messages)
+
+
+def tokens_in(requests: Iterable[Request]) -> int:
+    """About how many tokens some requests hold: four characters each."""
+    return sum(map(characters, requests)) // 4
