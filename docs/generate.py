@@ -18,7 +18,8 @@ def cli() -> str:
         "# Command line",
         "Generated from the program by `make docs`. Results go to stdout, talk to stderr. Exit codes: "
         "0 done, 1 it ran and failed or too much is unscored, 2 wrong command or config, 3 something "
-        "outside is missing, 130 interrupted.",
+        "outside is missing, 130 interrupted. MEDBENCH_HOME, MEDBENCH_MIRROR, MEDBENCH_LOCK and "
+        "MEDBENCH_CATALOG stand for the options of those names.",
     ]
     group: Any = typer.main.get_command(app)
     for name, command in group.commands.items():

@@ -44,12 +44,14 @@ def parse(model: type[C], tree: Mapping[str, Any], where: str) -> C:
     try:
         return model.model_validate(dict(tree))
     except pydantic.ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
+        found = problem.errors(include_url=False)
+        first = next((error for error in found if error["type"] == "extra_forbidden"), found[0])
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             near = unknown("key", key, known_keys(model, first["loc"]))
             raise UsageError(f"{where}: {near.what}", near.fix) from None
-        raise UsageError(f"{where}: '{key}': {first['msg']} (got {first.get('input')!r})") from None
+        got = "" if first["type"] == "missing" else f" (got {str(first.get('input'))[:60]!r})"
+        raise UsageError(f"{where}: '{key}': {first['msg']}{got}") from None
 
 
 def known_keys(model: type[pydantic.BaseModel], location: tuple[int | str, ...]) -> list[str]:

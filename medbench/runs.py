@@ -16,6 +16,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,11 +24,12 @@ from typing import Any, TextIO
 import polars as pl
 
 import medbench
-from medbench.config import canonical, digest
+from medbench.config import Config, canonical, digest
 from medbench.errors import MedbenchError, UsageError, unknown
 from medbench.files import private, write_text, write_whole
 from medbench.inference.purse import Affordable, Purse
 from medbench.inference.types import Model, Reply, Request
+from medbench.schema import Finish
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,23 @@ PACKAGES = ("polars", "aiohttp", "torch", "transformers", "trl", "lm-eval", "dat
 
 OnReply = Callable[[Request, Reply, bool], None]
 """Called once per reply, with whether it is new."""
+
+
+class Line(Config):
+    """One line of a journal."""
+
+    key: str
+    example: str
+    sample: int
+    text: str
+    finish: Finish
+    tokens: tuple[int, int]
+    error: str | None
+
+
+def readable(text: str) -> str:
+    """`text` without lone surrogates, which no file or table can hold; each becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Journal:
@@ -52,11 +71,10 @@ class Journal:
         self._torn = not content.endswith(b"\n") and bool(content)
         for line in content.split(b"\n"):
             try:
-                row = json.loads(line)
-                taken, given = row["tokens"]
-                reply = Reply(row["text"], row["finish"], taken, given, row["error"])
-                self.replies[row["key"]] = reply
-            except (ValueError, KeyError, TypeError):
+                row = Line.model_validate_json(line)
+                reply = Reply(readable(row.text), row.finish, *row.tokens, row.error)
+                self.replies[row.key] = reply
+            except ValueError:
                 if line.strip():
                     log.warning("%s: a torn line; its request is owed again", self.path.name)
 
@@ -72,7 +90,7 @@ class Journal:
             "error": reply.error,
         }
         if self._stream is None:
-            self._stream = self.path.open("a", encoding="utf-8", errors="backslashreplace")
+            self._stream = self.path.open("a", encoding="utf-8")
             self._stream.write("\n" if self._torn else "")
             self._torn = False
         self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -151,6 +169,7 @@ class Run:
 
         def sink(request: Request, reply: Reply) -> None:
             purse.settle(request, reply)
+            reply = replace(reply, text=readable(reply.text))
             journal.append(keys[id(request)], request, reply)
             if on_reply:
                 on_reply(request, reply, True)

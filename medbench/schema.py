@@ -84,6 +84,7 @@ VERDICT = pl.Schema(
         "sample": pl.Int32,
         "reply": pl.String,
         "finish": pl.String,
+        "error": pl.String,
         "tokens_in": pl.Int32,
         "tokens_out": pl.Int32,
         "answer": pl.String,

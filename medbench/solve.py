@@ -166,6 +166,7 @@ def table(stage: str, requests: Sequence[Request], grader: Grader) -> pl.DataFra
                 "sample": request.sample,
                 "reply": reply.text,
                 "finish": reply.finish,
+                "error": reply.error,
                 "tokens_in": reply.tokens_in,
                 "tokens_out": reply.tokens_out,
                 "answer": verdict.answer,

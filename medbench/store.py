@@ -1,15 +1,20 @@
 """Datasets that were built, and SQL over everything kept. Parquet is the truth; DuckDB only views it.
 
     <home>/datasets/<name>/<version>/
-        rows.parquet   dropped.parquet   samples.parquet   README.md   manifest.json (last)
+        rows.parquet   dropped.parquet   samples.parquet   README.md   manifest.json
+
+A version appears whole, by renaming a folder, and is never written to again.
 
 One process holding a DuckDB file for writing locks out even readers, so views are made in memory
 over the Parquet files each time.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +23,7 @@ import polars as pl
 
 from medbench.config import digest
 from medbench.errors import MedbenchError, UsageError, unknown
-from medbench.files import private, write_text, write_whole
+from medbench.files import private, sha256, write_text, write_whole
 
 
 @dataclass(frozen=True)
@@ -72,35 +77,61 @@ def publish(
     identity: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> Built:
-    """Write a dataset version: tables, card, and the manifest last, so that its presence means complete.
+    """A new version of a dataset, or the one there is with the same `identity` and the same bytes.
 
-    Tables with a column `id` are sorted by it. The same `identity` (config and data revisions) gives
-    the same version again, with the same bytes.
+    `identity` says what it was made from, in words that may be published. Tables with a column `id` are
+    sorted by it. A model that answers otherwise to the same questions makes another version.
     """
     mark = digest(identity)
-    existing = [built for built in versions(home, name) if built.manifest.get("digest") == mark]
-    number = existing[0].version if existing else next_version(home, name)
-    folder = private(home / "datasets" / name / str(number))
-    for table_name, table in tables.items():
+    place = private(home / "datasets" / name)
+    with alone(place):
+        number = next_number(place)
+        folder = private(place / f".{number}.tmp")
+        write_tables(folder, tables)
+        write_text(folder / "README.md", card)
+        files = hashes(folder, sorted(path.name for path in folder.iterdir()))
+        for built in versions(home, name):
+            if built.manifest.get("digest") == mark and hashes(built.folder, files) == files:
+                shutil.rmtree(folder)
+                return built
+        manifest = {
+            "name": name,
+            "version": number,
+            "digest": mark,
+            "identity": dict(identity),
+            "files": files,
+            "rows": {table_name: table.height for table_name, table in tables.items()},
+            "notes": list(notes),
+        }
+        write_text(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        return Built(name, number, folder.rename(place / str(number)), manifest)
+
+
+@contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Be the only one who publishes here, and clear away what a publisher that died left behind."""
+    with (place / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in place.glob(".*.tmp"):
+            shutil.rmtree(left)
+        yield
+
+
+def next_number(place: Path) -> int:
+    """One more than the highest numbered folder, complete or not."""
+    return 1 + max((int(path.name) for path in place.iterdir() if path.name.isdigit()), default=0)
+
+
+def write_tables(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Each table as a Parquet file."""
+    for name, table in tables.items():
         ordered = table.sort("id") if "id" in table.columns else table
-        write_whole(folder / f"{table_name}.parquet", ordered.write_parquet)
-    write_text(folder / "README.md", card)
-    manifest = {
-        "name": name,
-        "version": number,
-        "digest": mark,
-        "identity": dict(identity),
-        "rows": {table_name: table.height for table_name, table in tables.items()},
-        "notes": list(notes),
-    }
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    return Built(name, number, folder, manifest)
+        write_whole(folder / f"{name}.parquet", ordered.write_parquet)
 
 
-def next_version(home: Path, name: str) -> int:
-    """One more than the newest complete version."""
-    found = versions(home, name)
-    return found[-1].version + 1 if found else 1
+def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of those of the named files that are there, as they are on disk."""
+    return {name: sha256(folder / name) for name in names if (folder / name).is_file()}
 
 
 def views(home: Path) -> dict[str, list[Path]]:
@@ -126,14 +157,28 @@ def views(home: Path) -> dict[str, list[Path]]:
 
 
 def sql(home: Path, query: str) -> pl.DataFrame:
-    """The answer to a query over `views`. Raises UsageError with DuckDB's own words.
+    """The answer to one SELECT over `views`. Raises UsageError with DuckDB's own words.
 
-    The connection can read the home folder's Parquet and nothing else on the machine or the network.
+    The connection can read the home folder's Parquet and nothing else on the machine or the network, and
+    it can write nothing.
     """
     import duckdb
 
-    connection = duckdb.connect()
     names = views(home)
+    known = f"views: {', '.join(names) or 'none yet'}"
+    connection = duckdb.connect()
+    try:
+        statements = connection.extract_statements(query)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise UsageError("SQL: only one statement that reads is run", f"write one SELECT; {known}")
+        confine(connection, home, names)
+        return pl.DataFrame(connection.sql(query).pl())
+    except (duckdb.Error, pl.exceptions.PolarsError) as problem:
+        raise UsageError(f"SQL: {problem}", known) from None
+
+
+def confine(connection: Any, home: Path, names: Mapping[str, list[Path]]) -> None:
+    """Give a connection its views, and take every other file from it."""
     connection.execute("SET allowed_directories = [?]", [str(home.resolve()) + os.sep])
     connection.execute("SET enable_external_access = false")
     for view, files in names.items():
@@ -143,13 +188,6 @@ def sql(home: Path, query: str) -> pl.DataFrame:
         columns, options = (run, ", filename = true, union_by_name = true") if many else ("*", "")
         source = f"read_parquet([{listed}]{options})"
         connection.execute(f'CREATE VIEW "{view}" AS SELECT {columns} FROM {source}')  # noqa: S608
-    try:
-        return pl.DataFrame(connection.sql(query).pl())
-    except duckdb.Error as problem:
-        known = ", ".join(names) or "none yet"
-        raise UsageError(f"SQL: {problem}", f"views: {known}") from None
-    except AttributeError:
-        raise UsageError("SQL: the statement gives no table", "use a SELECT") from None
 
 
 def quoted(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from medbench import adapters, prompts
-from medbench.catalog import Catalog, Place, reordered
+from medbench.catalog import Catalog, Place, lettered, reordered
 from medbench.errors import SourceError, UsageError
 from medbench.schema import LETTERS, Example
 from medbench.sources import raw_rows
@@ -49,6 +49,13 @@ def test_suites_are_the_ones_of_the_papers() -> None:
         "mirage5": [1273, 4183, 500, 618, 1089],
         "medxpert": [2450],
     }
+
+
+def test_permission_to_train_is_not_inherited(tmp_path: Path) -> None:
+    """A row made from a training set is a benchmark until it says itself that it may be trained on."""
+    text = "benchmarks: {a: {like: starter-train}, b: {like: starter-train, trainable: true}}"
+    rows = Catalog.load([own(tmp_path, text)]).benchmarks
+    assert {name for name, row in rows.items() if row.trainable} == {"starter-train", "b"}
 
 
 def test_gated_rows_are_marked() -> None:
@@ -212,6 +219,55 @@ def test_gold_positions_are_even_over_many_questions() -> None:
     assert all(430 < golds[letter] < 570 for letter in "ABCD"), golds
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("iron", "zinc", "tin", "A and C"),
+        ("iron", "zinc", "tin", "Both (A) & (C)"),
+        ("iron", "zinc", "tin", "Neither a nor b."),
+        ("iron", "zinc", "tin", "All except B"),
+        ("iron", "zinc", "tin", "Option C, if taken early"),
+        ("A,C", "B,D", "A,B,C", "all of the above"),
+        ("b,c true", "a false", "a,b,c true d false", "All true"),
+        ("B>A>D>C", "A>B>C>D", "C>A>B>D", "D>A>B>C"),
+        ("ac", "bd", "ab", "cd"),
+        ("A", "B", "C", "D"),
+        ("a) iron", "b) zinc", "c) tin", "d) None of the above"),
+    ],
+)
+def test_options_that_name_letters_stay_in_order(options: tuple[str, ...]) -> None:
+    """In another order "A and C" would mean other options, so such a question keeps the source's."""
+    example = Example("s/1", "mcq", "Which?", ("D",), options)
+    assert lettered(example)
+    assert reordered(example, 1, seed=0) == [example]
+    turns = reordered(example, 3, seed=0)
+    assert [(turn.options, turn.gold) for turn in turns] == [(options, ("D",))] * 3
+    assert len({turn.id for turn in turns}) == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("Vitamin A", "Vitamin B", "Vitamin C", "Vitamin E & D"),
+        ("Hepatitis A", "Hepatitis B", "Hepatitis B and C", "None of the above"),
+        ("Apo B100 and Apo E", "All of the above", "E. coli", "B. fragilis"),
+        ("A few minutes", "A child with shock", "C-reactive protein", "25°C"),
+        ("ACA", "MCA", "PCA", "ICA"),
+        ("AA", "A b", "b- 2 microglobulin", "Transthyretin"),
+        ("1 and 3", "I and II", "Both of the above", "None"),
+        ("Both A and R are true", "A is the explanation of R", "A beta", "B cell"),
+        ("Point A", "Blood groups A. B. ABO", "B/L otitis media", "d. IVC filter"),
+        ("yes", "no", "maybe", "It may answer a question"),
+    ],
+)
+def test_letters_in_names_are_not_taken_for_options(options: tuple[str, ...]) -> None:
+    """A letter that belongs to a name, an article or a number does not hold a question back."""
+    example = Example("s/1", "mcq", "Which?", ("D",), options)
+    assert not lettered(example)
+    assert right(reordered(example, 1, seed=0)[0]) == [options[3]]
+    assert reordered(example, 1, seed=0)[0].options != options
+
+
 # ------------------------------------------------------------------------------- the starter questions
 
 
@@ -317,6 +373,17 @@ def test_real_defects_are_listed_and_kept(mirror: Place) -> None:
     examples = CATALOG.examples("medmcqa", mirror).examples
     found = Counter(defect for example in examples for defect in adapters.defects(example))
     assert found == {"duplicated options": 21, "gold text duplicated at another letter": 4}
+
+
+@real
+def test_real_options_that_name_letters_are_few(mirror: Place) -> None:
+    """Of 4,183 questions of MedMCQA 27 keep their order, and 2 of MedQA's 1,273."""
+    held = {
+        name: [e for e in CATALOG.examples(name, mirror).examples if lettered(e)]
+        for name in ("medmcqa", "medqa")
+    }
+    assert {name: len(rows) for name, rows in held.items()} == {"medmcqa": 27, "medqa": 2}
+    assert any("Both (A) & (C)" in example.options for example in held["medmcqa"])
 
 
 @real

@@ -155,6 +155,23 @@ def test_a_dead_server_is_a_clear_end(tmp_path: Path, home: Path) -> None:
         (["show", "nothing-here"], 2, "no run named"),
         (["list", "benchmark"], 2, "did you mean 'benchmarks'"),
         (["sql", "select * from nowhere"], 2, "views:"),
+        (["sql", "copy (select 1) to 'x.csv'"], 2, "SELECT"),
+        (["sql", "select 1; select 2"], 2, "SELECT"),
+        (["eval", "-b", "medqa", "-m", "local:/no/such/folder", "--mirror", "."], 3, "looked for"),
+        (["eval", "-b", "starter-heldout", "-m", "local:/no/such/folder"], 3, "cannot load model"),
+        (
+            ["eval", "-b", "starter-heldout", "-m", "baseline:first", "--set", "sampling.seed=[1"],
+            2,
+            "not YAML",
+        ),
+        (
+            ["eval", "-b", "medqa", "-m", "baseline:first", "--set", "sampling.temperature=-1"],
+            2,
+            "temperature",
+        ),
+        (["eval", "-b", "medqa", "-m", "openai:m@http://x/v1", "--protocol", "loglikelihood"], 2, "local:"),
+        (["eval", "-b", "medqa", "-m", "baseline:first", "--home", "/dev/null/x"], 3, "fix:"),
+        (["show", "starter-rl"], 1, "medbench build starter-rl"),
         (["frobnicate"], 2, "No such command"),
     ],
 )
@@ -176,24 +193,69 @@ def test_dry_run_asks_nothing(tmp_path: Path, home: Path) -> None:
     assert server.calls == [] and not (home / "runs").exists()
 
 
-def test_max_cost_stops_and_the_same_run_goes_on(tmp_path: Path, home: Path) -> None:
-    """A spent budget is exit 1 with the rest unscored; a larger one continues the same run."""
-    with Server() as server:
-        options = [
-            "-m",
-            f"openai:m@{server.url}",
-            "--concurrency",
-            "1",
-            "--price",
-            "100,0",
-            *made(tmp_path, 30),
-        ]
+def test_max_cost_holds_and_the_same_run_goes_on(tmp_path: Path, home: Path) -> None:
+    """The budget is never exceeded, also on a second run; a larger one finishes the same run."""
+    with Server(latency=0.02) as server:  # a reply costs one cent
+        options = ["-m", f"openai:m@{server.url}", "--price", "100,0", *made(tmp_path, 60)]
         command = ["eval", "-b", "made", *options]
-        first = medbench(*command, "--json", "--max-cost", "0.095", home=home, code=1)
-        assert json.loads(first.stdout)["results"][0]["n"] == 10 == len(server.calls)
-        second = json_of(*command, "--max-cost", "1", home=home)
-    assert second["results"][0]["n"] == 30 == len(server.calls)
-    assert second["run"] == json.loads(first.stdout)["run"]
+        first = medbench(*command, "--json", "--max-cost", "0.20", home=home, code=1)
+        asked = len(server.calls)
+        assert 10 <= json.loads(first.stdout)["results"][0]["n"] == asked <= 20
+        medbench(*command, "--max-cost", "0.20", home=home, code=1)
+        assert len(server.calls) <= 20
+        last = json_of(*command, "--max-cost", "1", home=home)
+    assert last["results"][0]["n"] == 60 == len(server.calls)
+    assert last["run"] == json.loads(first.stdout)["run"]
+
+
+def test_a_build_respects_its_budget(tmp_path: Path, home: Path) -> None:
+    """--max-cost counts over all of a build; nothing is published, and more money finishes it."""
+    with Server() as server:
+        solver = ["--solver", f"openai:m@{server.url}", "--price", "100,0"]
+        command = ["build", "made-levelled", *solver, *made(tmp_path, 40), "--set", "chunk=10"]
+        short = medbench(*command, "--max-cost", "0.50", home=home, code=1)
+        assert len(server.calls) <= 50
+        assert "nothing was published" in short.stderr
+        assert not (home / "datasets").exists()
+        medbench(*command, "--max-cost", "5", home=home)
+        assert len(server.calls) == 200
+
+
+def test_odd_replies_are_kept_or_retried(tmp_path: Path, home: Path) -> None:
+    """Lone surrogates, broken usage counts and strange finish reasons spoil neither run nor number."""
+    bodies = [
+        '{"choices":[{"message":{"content":"\\ud800 \\\\boxed{A}"},"finish_reason":"stop"}],"usage":null}',
+        '{"choices":[{"message":{"content":"\\\\boxed{A}"},"finish_reason":["stop"]}],"usage":{"prompt_tokens":1e400}}',
+        '{"choices":[{"message":{"content":[{"type":"text","text":"\\\\boxed{A}"}]}}],"usage":"x"}',
+    ]
+    for number, body in enumerate(bodies):
+        with Server(raw=body) as server:
+            options = ["-m", f"openai:m@{server.url}", *made(tmp_path, 8)]
+            row = json_of("eval", "-b", "made", *options, home=home / str(number))["results"][0]
+            again = json_of("eval", "-b", "made", *options, home=home / str(number))["results"][0]
+        assert (row["n"], row["value"], row["unscored"]) == (8, 0.25, 0)
+        assert again == row
+
+
+def test_a_benchmark_without_questions_is_an_error(tmp_path: Path, home: Path) -> None:
+    """A `where` that no row fits must not pass as a result of n = 0."""
+    path = questions.catalog(tmp_path, 5)
+    path.write_text(path.read_text().replace("size: 5", "where: {meta: nothing}"))
+    options = ["--catalog", str(path), "--mirror", str(tmp_path / "mirror")]
+    done = medbench("eval", "-b", "made", "-m", "baseline:first", *options, home=home, code=3)
+    assert "no questions" in done.stderr
+
+
+def test_another_recording_is_another_run(tmp_path: Path, home: Path) -> None:
+    """A recording is known by its content, not by its file's name."""
+    path, runs = tmp_path / "replies.jsonl", []
+    for letter in "AB":
+        rows = [{"id": e.id, "reply": letter} for e in questions.examples(8)]
+        path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+        runs.append(
+            json_of("eval", "-b", "made", "-m", f"scripted:{path}", *made(tmp_path, 8), home=home)["run"]
+        )
+    assert len(set(runs)) == 2
 
 
 def test_no_secret_reaches_a_run_folder(tmp_path: Path, home: Path) -> None:
@@ -222,7 +284,7 @@ def test_samples_show_and_diff(tmp_path: Path, home: Path) -> None:
     assert pairs["made"]["n"] == 40 and -1 <= pairs["made"]["low"] <= pairs["made"]["high"] <= 1
     assert {row["run"] for row in json_of("list", "runs", home=home)["runs"]} == {one["run"], many["run"]}
     query = "select count(*) as n from verdicts"
-    assert json.loads(medbench("sql", query, "--json", home=home).stdout) == [{"n": 160}]
+    assert json_of("sql", query, home=home) == {"rows": [{"n": 160}]}
 
 
 def test_a_scripted_recording_is_a_model(tmp_path: Path, home: Path) -> None:

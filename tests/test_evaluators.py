@@ -35,6 +35,7 @@ def verdicts(rows: list[tuple[str, int, bool | None]], answer: str = "A") -> pl.
             "sample": sample,
             "reply": "",
             "finish": "stop",
+            "error": None,
             "tokens_in": 0,
             "tokens_out": 0,
             "answer": answer,

@@ -134,7 +134,7 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_empty_purse_ends_the_sending(home: Path) -> None:
-    """With 32 workers the budget holds all the same; what was sent is handed over, nothing further is sent."""
+    """With 32 workers the budget holds all the same; what was sent is handed over."""
     got: list[str] = []
     purse = Purse(0.0, 1_000_000.0, 400.0)  # 20 dollars a reply of 20 tokens
     wanted = [replace(r, sampling=Sampling(max_tokens=25)) for r in requests(100)]

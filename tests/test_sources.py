@@ -425,13 +425,18 @@ def test_an_address_needs_a_hash() -> None:
 
 
 def test_unlock_forgets_only_what_is_named(tmp_path: Path) -> None:
-    """Unlocking a source leaves the other pins; a broken lock is refused."""
+    """Unlocking leaves other pins, and a lock without the pin as it is; a broken lock is refused."""
     here = place(tmp_path)
+    sources.unlock(["absent"], here)
+    assert not here.lock.exists()
     pin = {"hub": "a/b", "revision": "0" * 40, "files": {}}
     here.lock.parent.mkdir()
     here.lock.write_text(json.dumps({"one": pin, "two": pin}))
     sources.unlock(["one", "absent"], here)
     assert json.loads(here.lock.read_text()) == {"two": pin}
+    before = here.lock.stat().st_mtime_ns
+    sources.unlock(["absent"], here)
+    assert here.lock.stat().st_mtime_ns == before
     here.lock.write_text('{"two": {"hub": "a/b", "revision": "../../etc"}}')
     with pytest.raises(SourceError, match="not a lock file"):
         sources.unlock(["two"], here)

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +17,12 @@ import polars as pl
 import pytest
 
 from medbench import trainers
+from medbench.catalog import Catalog, Place
 from medbench.errors import MedbenchError, PrerequisiteError, UsageError
 from medbench.schema import LETTERS, Example
-from medbench.trainers import record, rewards, rows
+from medbench.trainers import record, rewards, rows, session
 from medbench.trainers import trl as worker
+from medbench.trainers.launch import environment, gpus, last_words
 
 CAUSES = {
     "scurvy": "ascorbate",
@@ -120,6 +124,26 @@ def test_unknown_recipe_offers_the_nearest(name: str, near: str) -> None:
     ("setting", "what", "fix"),
     [
         ("learning_rat=1", "learning_rat", "learning_rate"),
+        ("learning_rate=0", "learning_rate", ""),
+        ("learning_rate=.inf", "learning_rate", ""),
+        ("steps=0", "steps", ""),
+        ("group_size=1", "group_size", ""),
+        ("prompts_per_step=0", "prompts_per_step", ""),
+        ("updates_per_step=0", "updates_per_step", ""),
+        ("temperature=0", "temperature", ""),
+        ("top_p=0", "top_p", ""),
+        ("top_p=1.1", "top_p", ""),
+        ("max_prompt_tokens=0", "max_prompt_tokens", ""),
+        ("max_completion_tokens=0", "max_completion_tokens", ""),
+        ("lora_rank=-1", "lora_rank", ""),
+        ("option_orders=0", "option_orders", ""),
+        ("save_every=-1", "save_every", ""),
+        ("gradient_accumulation=0", "gradient_accumulation", ""),
+        ("kl_beta=.nan", "kl_beta", ""),
+        ("seed=-1", "seed", ""),
+        ("rewards={mcq_exact: .inf}", "rewards", ""),
+        ("name=../../x", "'name'", ""),
+        ("name=.x", "'name'", ""),
         ("rewards={mcq_exct: 1}", "mcq_exct", "mcq_exact"),
         ("prompt=mcq-boxd", "mcq-boxd", "mcq-boxed"),
         ("loss_type=ppo", "loss_type", ""),
@@ -134,6 +158,19 @@ def test_wrong_setting_is_named(setting: str, what: str, fix: str) -> None:
     with pytest.raises(UsageError, match=what) as caught:
         trainers.load("alphamed", [setting])
     assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize("setting", ["teach_share=1.1", "word_dropout=-0.1", "rows_per_step=0"])
+def test_wrong_setting_for_sft_is_named(setting: str) -> None:
+    """SFT's own numbers are held to their bounds too."""
+    with pytest.raises(UsageError, match=setting.partition("=")[0]):
+        trainers.load("starter-sft", [setting])
+
+
+def test_name_of_a_file_must_be_plain(tmp_path: Path) -> None:
+    """A recipe is named by its file, and begins a folder's name, so the file's name is held to the same."""
+    with pytest.raises(UsageError, match="'name'"):
+        trainers.load(file(tmp_path, "like: alphamed-tiny\nexpect: []\n", "My Recipe"))
 
 
 def test_setting_is_marked_as_the_users() -> None:
@@ -160,10 +197,93 @@ def test_plan_is_pure(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     first, again = grpo_plan(folder), grpo_plan(folder)
     assert not folder.exists()
-    assert first.command == (sys.executable, "-m", "medbench.trainers.trl", str(folder))
+    assert first.command == (sys.executable, "-P", "-m", "medbench.trainers.trl", str(folder))
     assert first.files == again.files
     assert first.tables[folder / "train.parquet"].equals(again.tables[folder / "train.parquet"])
     assert first.environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_only_the_training_questions_can_be_trained_on(tmp_path: Path) -> None:
+    """Of all benchmarks `starter-train` alone is accepted, whatever the others' splits are called."""
+    catalog, place = Catalog.load(), Place.of(tmp_path, tmp_path)
+    examples, revision = session.training_examples("starter-train", catalog, place)
+    assert len(examples) == 108 and revision.startswith("starter-train:")
+    others = catalog.benchmarks.keys() - {"starter-train"}
+    assert {"gpqa-m", "pubmedqa", "pubmedqa-500-noabstract", "starter-reordered"} < others
+    for name in others:
+        with pytest.raises(UsageError, match="is a benchmark"):
+            session.training_examples(name, catalog, place)
+
+
+def test_identity_is_what_decides_the_result(tmp_path: Path) -> None:
+    """What has no effect on the model leaves a training's identity alone; what has, changes it."""
+
+    def marks(*settings: str) -> tuple[str, str]:
+        recipe = trainers.load("alphamed-tiny", settings)
+        named = json.dumps(session.identity(recipe, "data@1"))
+        return named, trainers.plan(recipe, EXAMPLES, tmp_path).identity
+
+    same = marks()
+    for setting in ("save_every=7", "gradient_accumulation=2", "about=mine", "steps=200", "name=mine"):
+        assert marks(setting) == same
+    for setting in (
+        "seed=1",
+        "prompt=mcq-boxed",
+        "rewards={correct: 1.0}",
+        "model=a/b",
+        "shuffle_rewards=true",
+    ):
+        named, planned = marks(setting)
+        assert named != same[0] and planned != same[1]
+    named = json.dumps(session.identity(trainers.load("alphamed-tiny"), "data@2"))
+    assert named != same[0]
+
+
+def test_other_weights_at_the_same_place_are_another_training(tmp_path: Path) -> None:
+    """A local starting model counts by what its files hold."""
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    recipe = trainers.load("alphamed-tiny", [f"model={tmp_path}"])
+    before = session.identity(recipe, "d"), trainers.plan(recipe, EXAMPLES, tmp_path / "run").identity
+    assert before[0] == session.identity(recipe, "d")
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    after = session.identity(recipe, "d"), trainers.plan(recipe, EXAMPLES, tmp_path / "run").identity
+    assert before[0] != after[0] and before[1] != after[1]
+
+
+def test_several_gpus_share_an_update(tmp_path: Path) -> None:
+    """On several GPUs the worker is started once on each; a batch they cannot share is refused at once."""
+    recipe = trainers.load("alphamed-tiny")
+    plan = trainers.plan(recipe, EXAMPLES, tmp_path, processes=4)
+    assert " ".join(plan.command[1:]) == (
+        f"-P -m accelerate.commands.launch --multi_gpu --num_processes 4 -m medbench.trainers.trl {tmp_path}"
+    )
+    assert plan.identity == trainers.plan(recipe, EXAMPLES, tmp_path).identity
+    with pytest.raises(UsageError, match="64 rows do not divide into 3") as caught:
+        trainers.plan(recipe, EXAMPLES, tmp_path, processes=3)
+    assert "CUDA_VISIBLE_DEVICES" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"), [(None, 3), ("1", 1), ("0,2", 2), ("", 0), ("-1", 0), ("0,1,2,3", 3)]
+)
+def test_gpus_are_counted_without_torch(tmp_path: Path, visible: str | None, found: int) -> None:
+    """The devices of a machine count, unless fewer are named to the process."""
+    for name in ("nvidia0", "nvidia1", "nvidia10", "nvidiactl", "nvidia-uvm", "null"):
+        (tmp_path / name).touch()
+    environ = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert gpus(environ, tmp_path) == found
+
+
+def test_worker_imports_nothing_from_the_current_directory(tmp_path: Path) -> None:
+    """Modules that lie where the command is given are not run, by the worker or by what starts several."""
+    for name in ("polars", "torch", "medbench", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('from the current directory')")
+    plan = trainers.plan(trainers.load("alphamed-tiny"), EXAMPLES, tmp_path / "run")
+    got = subprocess.run(plan.command, cwd=tmp_path, capture_output=True, text=True)
+    assert got.returncode == 3 and "has no recipe.json" in got.stderr
+    child = (sys.executable, "-c", "import polars")
+    safe = environment(trainers.Plan(tmp_path, child, {}, {}, ""))
+    assert subprocess.run(child, cwd=tmp_path, env=safe).returncode == 0
 
 
 def test_plan_rows(tmp_path: Path) -> None:
@@ -203,6 +323,18 @@ def test_fresh_options_come_from_the_same_category() -> None:
     assert {frozenset(row.options) for row in alone} == {frozenset(examples[-1].options)}, (
         "nothing to draw from"
     )
+
+
+def test_options_that_name_letters_keep_their_order() -> None:
+    """Further orders of a question with "both A and C" are the source's, options and all."""
+    recipe = trainers.load("alphamed-tiny", ["option_orders=5", "fresh_options=true"])
+    both = ("ascorbate", "iron", "niacin", "Both (A) & (C)")
+    named = Example("toy/both", "mcq", "Which are vitamins?", ("D",), both, tags={"category": "vitamin"})
+    examples = [*(replace(e, tags={**e.tags, "category": "vitamin"}) for e in EXAMPLES), named]
+    turned = list(rows.ordered(recipe, examples, rows.golds(examples)))
+    kept = [row for row in turned if row.id.startswith("toy/both")]
+    assert [(row.options, row.gold) for row in kept] == [(both, ("D",))] * 5
+    assert not any(both[3] in row.options for row in turned if row not in kept)
 
 
 def test_sft_teaches_a_share_of_the_facts(tmp_path: Path) -> None:
@@ -380,8 +512,9 @@ def test_torn_checkpoint_and_journal_are_passed_over(tmp_path: Path) -> None:
 def test_folder_of_another_training_is_left_alone(tmp_path: Path) -> None:
     """Launching into a folder that holds another recipe's training is refused before anything is written."""
     (tmp_path / "identity").write_text(grpo_plan(tmp_path).identity)
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match="another recipe") as caught:
         trainers.launch(grpo_plan(tmp_path, "seed=1"))
+    assert "--fresh" in caught.value.fix
     assert not (tmp_path / "train.parquet").exists()
 
 
@@ -390,6 +523,17 @@ def test_failed_trainer_says_its_last_words(tmp_path: Path) -> None:
     command = (sys.executable, "-c", "print('no space left'); raise SystemExit(9)")
     with pytest.raises(MedbenchError, match=r"(?s)status 9.*no space left"):
         trainers.launch(trainers.Plan(tmp_path, command, {}, {}, ""))
+
+
+def test_refusal_of_one_of_several_processes_is_told(tmp_path: Path) -> None:
+    """An error of ours is found in the log whatever ends after it, but not one of an earlier attempt."""
+    said = last_words(PrerequisiteError("no such\nmodel", "get it"))
+    script = f"print({said!r} + 'Traceback: a process failed', end='\\n' * 40); raise SystemExit(1)"
+    with pytest.raises(PrerequisiteError, match="no such\nmodel") as caught:
+        trainers.launch(trainers.Plan(tmp_path, (sys.executable, "-c", script), {}, {}, ""))
+    assert caught.value.fix == "get it"
+    with pytest.raises(MedbenchError, match="status 9"):
+        trainers.launch(trainers.Plan(tmp_path, (sys.executable, "-c", "exit(9)"), {}, {}, ""))
 
 
 def test_missing_package_is_a_prerequisite_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +563,15 @@ def test_missing_model_is_a_prerequisite_error(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int]]:
+def importable() -> Iterator[None]:
+    """Lets the worker find the reward of this file, as if it were installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        yield
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, importable: None) -> tuple[Path, list[int]]:
     """An uninterrupted GRPO run: its folder and the steps it reported."""
     folder = tmp_path_factory.mktemp("reference")
     steps: list[int] = []
@@ -472,6 +624,27 @@ def test_kill_and_go_on(reference: tuple[Path, list[int]], tmp_path: Path) -> No
         (folder / "model/model.safetensors").read_bytes() for folder in (reference[0], tmp_path)
     )
     assert want_bytes == got_bytes
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers (here on cores) share a training: one line an update, one model, and it can go on."""
+    settings = ["steps=4", "save_every=2", "prompts_per_step=4", "group_size=4", "option_orders=3"]
+    recipe = trainers.load("alphamed-tiny", [*settings, "rewards={format_boxed: 1.0}"])
+    plan = trainers.plan(recipe, EXAMPLES, tmp_path / "run", processes=2)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    steps: list[int] = []
+    model = trainers.launch(plan, lambda step, total, metrics: steps.append(step))
+    assert steps == [1, 2, 3, 4]
+    assert pl.read_parquet(tmp_path / "run/metrics.parquet")["step"].to_list() == steps
+    shutil.rmtree(model)
+    shutil.rmtree(tmp_path / "run/checkpoints/checkpoint-4")
+    kept = (tmp_path / "run/checkpoints/checkpoint-2/trainer_state.json").stat().st_mtime_ns
+    trainers.launch(plan)
+    assert (tmp_path / "run/checkpoints/checkpoint-2/trainer_state.json").stat().st_mtime_ns == kept
+    assert pl.read_parquet(tmp_path / "run/metrics.parquet")["step"].to_list() == steps
+    assert (model / "model.safetensors").exists()
 
 
 @pytest.mark.slow

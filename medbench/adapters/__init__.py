@@ -102,7 +102,11 @@ def one(row: Raw | Malformed, adapter: Callable[[Raw], Example]) -> Example:
     if isinstance(row, Malformed):
         raise BadRow(row.reason)
     try:
-        return adapter(row)
+        example = adapter(row)
+        "".join([example.question, *example.options, *example.gold, example.context or ""]).encode()
+        return example
+    except UnicodeEncodeError:
+        raise BadRow("bad UTF-8") from None
     except (LookupError, TypeError, ValueError, AttributeError) as problem:
         raise BadRow(f"not in the expected layout ({type(problem).__name__})") from problem
 

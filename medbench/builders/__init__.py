@@ -1,17 +1,17 @@
-"""Make training sets. A builder is a module with a `Config`-like class, `gather` and `build`.
+"""Make training sets. A builder is a module with a config class, `gather`, `estimate` and `build`.
 
 `BUILDERS` names them; a dataset of the catalog says which one makes it, with which settings.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from medbench import prompts
 from medbench.builders import alphamed, cards
-from medbench.builders.context import Context, public_name
+from medbench.builders.context import Context, Estimate, Gathered, Outcome, public_name
 from medbench.catalog import Catalog, Dataset, Place
-from medbench.config import override, parse
+from medbench.config import Config, override, parse
 from medbench.errors import unknown
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model
@@ -19,7 +19,7 @@ from medbench.runs import open_run
 from medbench.solve import Progress, silent
 from medbench.store import Built, publish
 
-BUILDERS = {"alphamed": (alphamed, alphamed.AlphaMed)}
+BUILDERS: dict[str, tuple[ModuleType, type[Config]]] = {"alphamed": (alphamed, alphamed.AlphaMed)}
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Job:
 
     name: str
     row: Dataset
-    config: alphamed.AlphaMed
-    inputs: alphamed.Inputs
+    config: Config
+    inputs: Gathered
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -39,16 +39,20 @@ class Job:
             "dataset": self.name,
             "builder": self.row.builder,
             "config": self.config.model_dump(mode="json"),
-            "prompt": prompts.named(self.config.prompt).hash,
             "data": self.inputs.revisions,
         }
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the build will ask at most. Cleans the inputs; asks no model."""
+        module, _ = BUILDERS[self.row.builder]
+        found: Estimate = module.estimate(self.config, self.inputs)
+        return found
 
 
 def prepare(name: str, settings: Sequence[str], catalog: Catalog, place: Place) -> Job:
     """Check a dataset's settings and read its inputs. Asks no model."""
-    if name not in catalog.datasets:
-        raise unknown("dataset", name, catalog.datasets)
-    row = catalog.datasets[name]
+    row = catalog.dataset(name)
     if row.builder not in BUILDERS:
         raise unknown("builder", row.builder, BUILDERS)
     module, kind = BUILDERS[row.builder]
@@ -68,19 +72,21 @@ def build(
 ) -> Built:
     """Build, or go on building, and publish. Raises MedbenchError when too many solver calls fail."""
     module, _ = BUILDERS[job.row.builder]
-    identity = {**job.identity, "solver": solver.name}
-    with open_run(place.home, f"build-{job.name}", config=identity, fresh=fresh) as run:
-        outcome = module.build(
+    shown = public_name(solver.name)
+    config = {**job.identity, "solver": solver.name}
+    with open_run(place.home, f"build-{job.name}", config=config, fresh=fresh) as run:
+        outcome: Outcome = module.build(
             job.config, job.inputs, Context(job.name, run, solver, purse or Purse(), progress)
         )
         text = cards.card(
             job.row,
             outcome,
-            sources={name: catalog.sources[name] for name in job.inputs.sources},
-            solver=public_name(solver.name),
+            sources={name: catalog.sources[name] for name in job.inputs.sizes},
+            solver=shown,
             config=job.config.model_dump(mode="json"),
         )
         tables = {"rows": outcome.rows, "dropped": outcome.dropped, "samples": outcome.samples}
+        identity = {**job.identity, "solver": shown}
         built = publish(
             place.home, job.name, tables=tables, card=text, identity=identity, notes=outcome.notes
         )

@@ -10,16 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import pydantic
 
 from medbench import prompts
 from medbench.builders import cards, steps
-from medbench.builders.context import Context, Outcome, public_name
+from medbench.builders.context import Context, Estimate, Outcome, public_name
 from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
 from medbench.errors import MedbenchError, SourceError
+from medbench.inference.purse import tokens_in
 from medbench.inference.types import Sampling
 from medbench.schema import Example
-from medbench.solve import Asking, solve
+from medbench.solve import Asking, requests_for, solve
+
+UNSCORED = "too few scored samples"
 
 
 class AlphaMed(Config):
@@ -30,23 +34,25 @@ class AlphaMed(Config):
     levelled: tuple[str, ...] = ("medmcqa",)
     """Sources of which `per_level` questions of each level are kept."""
     split: str = "train"
-    per_level: int = 1500
+    per_level: int = pydantic.Field(1500, ge=0)
     """Questions per level and levelled source."""
-    samples: int = 5
+    samples: int = pydantic.Field(5, ge=1)
     """Replies per question; level = samples + 1 - correct."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024)
     prompt: str = "mcq-boxed"
     options: int | None = 4
     """Questions with another number of options are dropped; null keeps all."""
+    clean: bool = True
+    """Drop defective options, duplicates and contradictory golds. The paper does not say it did."""
     decontaminate: bool = True
-    """Drop what leaks a test question. The paper does not say it did: false gives its counts."""
+    """Drop what leaks a test question. The paper does not say it did."""
     against: tuple[str, ...] = ("medqa", "medmcqa", "pubmedqa", "mmlu-prom", "gpqa-m", "medxpertqa-text")
     """Benchmarks whose questions must not be in the training set."""
-    candidates: int | None = None
+    candidates: int | None = pydantic.Field(None, ge=1)
     """At most so many questions per levelled source are tried, in a seeded order; null tries all."""
-    chunk: int = 2000
+    chunk: int = pydantic.Field(2000, ge=1)
     """Questions of a levelled source that are tried before looking whether every level is full."""
-    max_failed: float = 0.01
+    max_failed: float = pydantic.Field(0.01, ge=0, le=1)
     """Share of solver calls that may fail for good before nothing is published."""
     seed: int = 0
 
@@ -57,12 +63,15 @@ class Inputs:
 
     sources: dict[str, Loaded]
     tests: dict[str, Loaded]
+    prompt: str
+    """Hash of the wording."""
 
     @property
     def revisions(self) -> dict[str, str]:
         """What the result rests on."""
         sources = {f"source {name}": loaded.revision for name, loaded in sorted(self.sources.items())}
-        return sources | {f"test {name}": loaded.revision for name, loaded in sorted(self.tests.items())}
+        tests = {f"test {name}": loaded.revision for name, loaded in sorted(self.tests.items())}
+        return {"prompt": self.prompt, **sources, **tests}
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -71,7 +80,8 @@ class Inputs:
 
 
 def gather(config: AlphaMed, catalog: Catalog, place: Place) -> Inputs:
-    """Read sources and test sets."""
+    """Read the wording, sources and test sets."""
+    prompt = prompts.named(config.prompt).hash
     sources = {
         name: catalog.training_rows(name, config.split, place) for name in (*config.whole, *config.levelled)
     }
@@ -83,19 +93,30 @@ def gather(config: AlphaMed, catalog: Catalog, place: Place) -> Inputs:
             rest = ",".join(other for other in config.against if other != name)
             fix = f"{problem.fix}; or leave it out: --set 'against=[{rest}]'"
             raise SourceError(f"decontamination needs {name}: {problem.what}", fix) from problem
-    return Inputs(sources, tests)
+    return Inputs(sources, tests, prompt)
+
+
+def estimate(config: AlphaMed, inputs: Inputs) -> Estimate:
+    """What is asked at most: for levelled sources as if no level filled before the last candidate."""
+    examples = []
+    for name, table in cleaned_sources(config, inputs).items():
+        wanted = set(steps.kept(table)["id"] if name in config.whole else candidates(config, table))
+        examples += [example for example in inputs.sources[name].examples if example.id in wanted]
+    asking = Asking(prompts.named(config.prompt), config.sampling)
+    requests = config.samples * len(examples)
+    tokens = config.samples * tokens_in(requests_for(examples, asking))
+    return Estimate(requests, tokens, requests * config.sampling.max_tokens)
 
 
 def build(config: AlphaMed, inputs: Inputs, context: Context) -> Outcome:
     """Clean, decontaminate, level, and keep `per_level` of each level."""
-    tests = [example for loaded in inputs.tests.values() for example in loaded.examples]
     marked, verdicts = [], []
-    for name, loaded in inputs.sources.items():
-        table = cleaned(config, loaded, tests)
+    for name, table in cleaned_sources(config, inputs).items():
+        examples = inputs.sources[name].examples
         if name in config.whole:
-            tried = level(config, table, loaded.examples, context)
+            tried = level(config, table, examples, context)
         else:
-            table, tried = fill_levels(config, table, loaded.examples, context)
+            table, tried = fill_levels(config, table, examples, context)
         table = levels(config, table, tried)
         if name in config.levelled:
             table = steps.quota(table, ["level"], config.per_level, seed=config.seed)
@@ -107,16 +128,26 @@ def build(config: AlphaMed, inputs: Inputs, context: Context) -> Outcome:
         rows=steps.kept(whole).drop("dropped_by", "detail"),
         dropped=whole.drop_nulls("dropped_by"),
         samples=pl.concat(verdicts).rename({"benchmark": "dataset"}).with_columns(solver=solver),
-        notes=shortages(config, whole) + cards.decontamination(config.decontaminate, config.against),
+        notes=losses(config, whole)
+        + shortages(config, whole)
+        + cards.cleaning(config.clean)
+        + cards.decontamination(config.decontaminate, config.against),
     )
 
 
-def cleaned(config: AlphaMed, loaded: Loaded, tests: Sequence[Example]) -> pl.DataFrame:
-    """The marked table of one source after every step that needs no model."""
-    table = steps.begin(loaded.examples, loaded.dropped)
-    table = steps.sound(table, loaded.examples, config.options)
-    table = steps.dedupe(table, loaded.examples)
-    return steps.decontaminate(table, loaded.examples, tests)
+def cleaned_sources(config: AlphaMed, inputs: Inputs) -> dict[str, pl.DataFrame]:
+    """The marked table of each source after every step that needs no model."""
+    tests = [example for loaded in inputs.tests.values() for example in loaded.examples]
+    tables = {}
+    for name, loaded in inputs.sources.items():
+        table = steps.begin(loaded.examples, loaded.dropped)
+        if config.clean:
+            table = steps.sound(table, loaded.examples)
+        table = steps.counted(table, loaded.examples, config.options)
+        if config.clean:
+            table = steps.dedupe(table, loaded.examples)
+        tables[name] = steps.decontaminate(table, loaded.examples, tests)
+    return tables
 
 
 def level(
@@ -143,29 +174,37 @@ def level(
     return verdicts
 
 
+def candidates(config: AlphaMed, table: pl.DataFrame) -> list[str]:
+    """The ids of the kept rows that may be tried, in the order of a seeded hash.
+
+    So stopping early is fair to every question.
+    """
+    if not config.per_level:
+        return []
+    return sorted(steps.kept(table)["id"], key=lambda i: digest([config.seed, i]))[: config.candidates]
+
+
 def fill_levels(
     config: AlphaMed, table: pl.DataFrame, examples: Sequence[Example], context: Context
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Try candidates in a seeded order, a chunk at a time, until every level has its quota.
-
-    What was never tried is dropped as "not needed". The order is a hash of the id, so stopping early
-    is fair to every question.
-    """
-    order = sorted(steps.kept(table)["id"], key=lambda i: digest([config.seed, i]))[: config.candidates]
-    tried: list[pl.DataFrame] = []
+    """Try candidates a chunk at a time until every level has its quota; what was never tried is dropped."""
+    order = candidates(config, table)
+    tried = [level(config, table.clear(), examples, context)]
     done = 0
-    while done < len(order):
-        part = set(order[done : done + config.chunk])
-        some = table.filter(pl.col("id").is_in(list(part)))
-        tried.append(level(config, some, examples, context))
+    while done < len(order) and not full(config, pl.concat(tried)):
+        part = order[done : done + config.chunk]
+        tried.append(level(config, table.filter(pl.col("id").is_in(part)), examples, context))
         done += len(part)
-        counts = levels(config, steps.kept(table).filter(pl.col("id").is_in(order[:done])), pl.concat(tried))
-        full = steps.kept(counts).group_by("level").len().filter(pl.col("len") >= config.per_level)
-        if full.height == config.samples + 1:
-            break
     untried = set(steps.kept(table)["id"]) - set(order[:done])
-    table = steps.drop(table, dict.fromkeys(untried, "never tried"), "not needed")
-    return table, pl.concat(tried) if tried else level(config, table.clear(), examples, context)
+    because = "not needed" if full(config, pl.concat(tried)) else "over the candidates cap"
+    return steps.drop(table, dict.fromkeys(untried, "never tried"), because), pl.concat(tried)
+
+
+def full(config: AlphaMed, verdicts: pl.DataFrame) -> bool:
+    """Whether the verdicts so far give every level its quota."""
+    replies = verdicts.drop_nulls("correct").group_by("example").agg(pl.len(), right=pl.col("correct").sum())
+    sizes = replies.filter(pl.col("len") == config.samples).group_by("right").len("size")["size"]
+    return config.per_level == 0 or (sizes >= config.per_level).sum() == config.samples + 1
 
 
 def levels(config: AlphaMed, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
@@ -173,7 +212,20 @@ def levels(config: AlphaMed, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.
     rated = steps.rated(table, verdicts)
     rated = rated.with_columns(level=(config.samples + 1 - pl.col("n_correct")).cast(pl.Int32))
     few = steps.kept(rated).filter(pl.col("n_scored").fill_null(0) < config.samples)
-    return steps.drop(rated, dict.fromkeys(few["id"], "a solver call failed"), "too few scored samples")
+    return steps.drop(rated, dict.fromkeys(few["id"], "a solver call failed"), UNSCORED)
+
+
+def losses(config: AlphaMed, table: pl.DataFrame) -> list[str]:
+    """A sentence for each source kept whole that is not, because solver calls failed."""
+    notes = []
+    for source in config.whole:
+        rows = table.filter(pl.col("source") == source)
+        if lost := rows.filter(pl.col("dropped_by") == UNSCORED).height:
+            notes.append(
+                f"{source}: {lost} of {rows.height} questions lost to failed solver calls, "
+                "though the source is kept whole."
+            )
+    return notes
 
 
 def shortages(config: AlphaMed, table: pl.DataFrame) -> list[str]:

@@ -114,6 +114,15 @@ def size_category(n: int) -> str:
     return next((name for bound, name in bounds if n < bound), "100K<n<1M")
 
 
+def cleaning(done: bool) -> list[str]:
+    """The sentence that says so when nothing was cleaned."""
+    return (
+        []
+        if done
+        else ["Not cleaned: defective, repeated and contradictory questions may be among the rows."]
+    )
+
+
 def decontamination(done: bool, against: Sequence[str]) -> list[str]:
     """The sentence that says whether test questions were taken out."""
     if done and against:

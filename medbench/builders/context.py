@@ -1,6 +1,7 @@
 """What a builder is given, and what it gives back."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import polars as pl
 
@@ -8,6 +9,27 @@ from medbench.inference.purse import Purse
 from medbench.inference.types import Model
 from medbench.runs import Run
 from medbench.solve import Progress, silent
+
+
+class Gathered(Protocol):
+    """What a builder read before it asks; only the builder itself looks further inside."""
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        """Everything read that decides the result (data, wordings), with its version or hash."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Usable questions per source of the catalog."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a build will ask at most. `tokens_in` is about right: four characters a token."""
+
+    requests: int
+    tokens_in: int
+    tokens_out: int
 
 
 @dataclass(frozen=True)
@@ -21,17 +43,41 @@ class Context:
     progress: Progress = silent
 
 
+SECRET = ("api_key", "token", "auth_token")
+
+
 def public_name(model: str) -> str:
-    """A model's name as it may be published: no folder of this machine, no server address.
+    """A model's name as it may be published: no folder of this machine, no server address, no key.
 
     >>> public_name("local:/data/models/tiny#12ab"), public_name("openai:my-7b@http://10.0.0.1/v1")
     ('local:tiny#12ab', 'openai:my-7b')
+    >>> public_name("local:owner/model"), public_name("local:~/tiny/"), public_name("local:runs/tiny#12ab")
+    ('local:owner/model', 'local:tiny', 'local:tiny#12ab')
+    >>> public_name("openai:/data/models/my-7b@https://user.example:8000/v1?key=1")
+    'openai:my-7b'
+    >>> public_name("lm-eval:hf,pretrained=/home/me/x,dtype=float#12ab")
+    'lm-eval:hf,pretrained=x,dtype=float#12ab'
+    >>> public_name("lm-eval:local-completions,model=owner/model,base_url=http://10.0.0.1/v1")
+    'lm-eval:local-completions,model=owner/model'
+    >>> public_name("scripted:/home/me/replies.jsonl#12ab"), public_name("baseline:first")
+    ('scripted:replies.jsonl#12ab', 'baseline:first')
     """
-    kind, _, rest = model.partition(":")
-    if kind == "local":
-        parts = rest.split("/")
-        return f"local:{parts[-2]}/{parts[-1]}" if len(parts) == 2 else f"local:{parts[-1]}"
-    return model.partition("@http")[0]
+    kind, colon, rest = model.partition(":")
+    if kind == "lm-eval":
+        body, sign, mark = rest.partition("#")
+        pairs = [part.partition("=") for part in body.split(",")]
+        shown = [k + eq + last_part(v) for k, eq, v in pairs if "://" not in v and k not in SECRET]
+        return f"{kind}:{','.join(shown)}{sign}{mark}"
+    if kind == "openai":
+        rest = rest.partition("@http")[0]
+    return kind + colon + last_part(rest)
+
+
+def last_part(name: str) -> str:
+    """The last part of a path; a Hub id (owner/name) as it is. Only folders and files carry a `#` mark."""
+    path, sign, mark = name.partition("#")
+    hub_id = path.count("/") < 2 and path[:1] not in ("/", ".", "~") and not mark
+    return (path if hub_id else path.rstrip("/").rpartition("/")[2]) + sign + mark
 
 
 @dataclass(frozen=True)

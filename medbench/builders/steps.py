@@ -5,18 +5,16 @@ kept) and `detail` (what it collided with, say). No step reads, asks, prints or 
 without a seed.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
 from medbench.adapters import Drop, defects
+from medbench.builders.leaks import Leaks, gold_words, item_key
 from medbench.config import digest
 from medbench.schema import Example, frame
 from medbench.stats import wilson
 
-WORD = re.compile(r"[^\W_]+")
 MARKS = {"dropped_by": pl.String, "detail": pl.String}
 
 
@@ -42,74 +40,38 @@ def kept(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("dropped_by").is_null())
 
 
-def sound(table: pl.DataFrame, examples: Sequence[Example], options: int | None) -> pl.DataFrame:
-    """Drops rows with defects (duplicated or empty options) or another number of options than `options`."""
+def sound(table: pl.DataFrame, examples: Sequence[Example]) -> pl.DataFrame:
+    """Drops rows with defects: duplicated or empty options."""
     faults = {example.id: "; ".join(found) for example in examples if (found := defects(example))}
-    table = drop(table, faults, "defective options")
+    return drop(table, faults, "defective options")
+
+
+def counted(table: pl.DataFrame, examples: Sequence[Example], options: int | None) -> pl.DataFrame:
+    """Drops rows with another number of options than `options`; None keeps all."""
     if options is None:
         return table
     counts = {e.id: f"{len(e.options)} options" for e in examples if len(e.options) != options}
     return drop(table, counts, f"not {options} options")
 
 
-def words(text: str) -> tuple[str, ...]:
-    """The words of a text, case, accents and punctuation removed."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or text
-    return tuple(WORD.findall(plain.lower()))
-
-
-def item_key(example: Example) -> tuple[object, ...]:
-    """Equal for the same question with the same options in any order."""
-    return words(example.question), frozenset(words(option) for option in example.options)
-
-
 def dedupe(table: pl.DataFrame, examples: Sequence[Example]) -> pl.DataFrame:
-    """Drops every row that repeats an earlier one, whatever the order of its options."""
-    first: dict[tuple[object, ...], str] = {}
-    again = {}
-    for example in examples:
-        seen = first.setdefault(item_key(example), example.id)
-        if seen != example.id:
-            again[example.id] = seen
-    return drop(table, again, "duplicate")
+    """Drops rows that repeat an earlier one in any option order; all of them when their golds differ.
 
-
-class Leaks:
-    """An index of test questions that finds the training questions which leak them.
-
-    A question leaks when its words equal a test question's (and, for stems under 8 words, which are
-    often generic, at least half of the options agree), or when at least half of its 8-word sequences
-    occur in test questions.
+    Rows dropped before are not looked at: a defective row does not take its repaired twin with it.
     """
-
-    GRAM = 8
-
-    def __init__(self, tests: Iterable[Example]) -> None:
-        self.stems: dict[tuple[str, ...], list[tuple[str, frozenset[object]]]] = {}
-        self.grams: dict[tuple[str, ...], str] = {}
-        for test in tests:
-            stem = words(test.question)
-            options = frozenset(words(option) for option in test.options)
-            self.stems.setdefault(stem, []).append((test.id, options))
-            for gram in self.sequences(stem):
-                self.grams.setdefault(gram, test.id)
-
-    def sequences(self, stem: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """The runs of 8 words in a stem."""
-        return [stem[i : i + self.GRAM] for i in range(len(stem) - self.GRAM + 1)]
-
-    def find(self, example: Example) -> str | None:
-        """The id of a test question that `example` leaks, None if there is none."""
-        stem = words(example.question)
-        options = frozenset(words(option) for option in example.options)
-        for test, theirs in self.stems.get(stem, ()):
-            if len(stem) >= self.GRAM or 2 * len(options & theirs) >= max(len(theirs), 1):
-                return test
-        grams = self.sequences(stem)
-        hits = [self.grams[gram] for gram in grams if gram in self.grams]
-        return (
-            max(set(hits), key=lambda i: (hits.count(i), i)) if hits and 2 * len(hits) >= len(grams) else None
-        )
+    alive = set(kept(table)["id"])
+    groups: dict[tuple[object, ...], list[Example]] = {}
+    for example in examples:
+        if example.id in alive:
+            groups.setdefault(item_key(example), []).append(example)
+    again: dict[str, str] = {}
+    contradictory: dict[str, str] = {}
+    for first, *rest in groups.values():
+        if len({gold_words(example) for example in (first, *rest)}) > 1:
+            contradictory |= dict.fromkeys((e.id for e in rest), first.id) | {first.id: rest[0].id}
+        else:
+            again |= dict.fromkeys((e.id for e in rest), first.id)
+    return drop(drop(table, again, "duplicate"), contradictory, "contradictory golds")
 
 
 def decontaminate(table: pl.DataFrame, examples: Sequence[Example], tests: Iterable[Example]) -> pl.DataFrame:

@@ -41,7 +41,10 @@ for command in (
     app.command(names.get(command.__name__, command.__name__))(command)
 
 
-OUTSIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR)
+OUTSIDE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC),
+    *(errno.EDQUOT, errno.ENOTDIR, errno.ENOENT, errno.EEXIST),
+)
 """Errors of the disk that are nobody's bug."""
 
 
@@ -69,6 +72,10 @@ def main() -> None:
     """Run the command line; turn a MedbenchError into two lines and its exit code."""
     try:
         app()
+    except SystemExit as end:
+        if end.code == 130:
+            typer.echo("\ninterrupted: nothing answered is lost; repeat the command to go on", err=True)
+        raise
     except MedbenchError as problem:
         typer.echo(f"error: {problem.what}", err=True)
         if problem.fix:
@@ -81,5 +88,5 @@ def main() -> None:
         if problem.errno not in OUTSIDE:
             raise
         typer.echo(f"error: {problem.strerror}: {problem.filename or 'a file'}", err=True)
-        typer.echo("  fix: give a --home that can be written to, with space left", err=True)
+        typer.echo("  fix: name a folder that can be written to, with space left", err=True)
         raise SystemExit(3) from None

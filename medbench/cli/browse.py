@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medbench.cli import options as o
-from medbench.errors import MedbenchError, SourceError, UsageError, unknown
+from medbench.errors import SourceError, UsageError, unknown
 
 if TYPE_CHECKING:
     from medbench.catalog import Catalog
@@ -58,7 +58,7 @@ def show(
     folder, known = o.home_of(home), o.catalog_of(catalog)
     if name in known.benchmarks:
         render.record(listing.benchmark(known, name), json_out)
-    elif store.versions(folder, name.partition("@")[0]):
+    elif name.partition("@")[0] in known.datasets or store.versions(folder, name.partition("@")[0]):
         render.dataset(store.dataset(folder, name), json_out)
     else:
         render.run(runs.find_run(folder, name), json_out, rows, listing.gated(known))
@@ -78,6 +78,7 @@ def diff(
 
     from medbench import runs
     from medbench.cli import render
+    from medbench.evaluators import finite
     from medbench.evaluators.metrics import Paired, compare
 
     folders = [runs.find_run(o.home_of(home), name) for name in (first, second)]
@@ -97,13 +98,14 @@ def diff(
     if len(shared) > 1:
         compared["all"] = compare(*[table.filter(pl.col("benchmark").is_in(shared)) for table in tables])
     names = (folders[0].name, folders[1].name)
+    render.left_out(tables, sum(pair.n for name, pair in compared.items() if name != "all"))
     if json_out:
         typer.echo(
             json.dumps(
                 {
                     "first": names[0],
                     "second": names[1],
-                    "pairs": {n: p._asdict() for n, p in compared.items()},
+                    "pairs": {n: finite(p._asdict()) for n, p in compared.items()},
                 }
             )
         )
@@ -127,22 +129,21 @@ def check(
     Example: medbench check medqa --mirror DIR
     """
     from medbench.cli import render
-    from medbench.evaluators.lint import lint
+    from medbench.evaluators.lint import Lint, lint
 
     known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock, update_lock)
-    found, absent = [], {}
+    found: list[Lint] = []
+    absent: dict[str, SourceError] = {}
     for name in expanded(known, names):
         try:
             found.append(lint(name, known.examples(name, place)))
         except SourceError as problem:
-            if names:
-                raise
-            absent[name] = problem.what
-    render.lints(found, absent, json_out)
+            absent[name] = problem
+    render.lints(found, {name: problem.what for name, problem in absent.items()}, json_out)
     if any(item.failed for item in found):
         raise typer.Exit(1)
-    if not found:
-        raise MedbenchError("nothing to check is here", "give --mirror, or run with access to the Hub")
+    if absent and (names or not found):
+        raise next(iter(absent.values()))
 
 
 def expanded(known: "Catalog", names: list[str] | None) -> list[str]:
@@ -172,6 +173,6 @@ def sql(
     if csv:
         typer.echo(answer.write_csv(), nl=False)
     elif json_out:
-        typer.echo(answer.write_json())
+        typer.echo(f'{{"rows": {answer.write_json()}}}')
     else:
         render.table(answer.columns, answer.rows())

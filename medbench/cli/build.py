@@ -1,11 +1,16 @@
 """`medbench build`."""
 
 import json
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medbench.cli import options as o
+
+if TYPE_CHECKING:
+    from medbench.builders import Job
+    from medbench.inference.purse import Purse
 
 
 def build(
@@ -38,11 +43,16 @@ def build(
     from medbench.inference import Options
 
     paying = o.purse_of(price, max_cost)
-    place, rows = o.place_of(home, mirror, lock, update_lock), o.catalog_of(catalog)
+    place = o.place_of(home, mirror, lock, None if dry_run else update_lock)
+    rows = o.catalog_of(catalog)
     asked = o.model_of(solver, place.home, Options(concurrency, timeout, retries, batch_size))
     job = builders.prepare(dataset, settings or (), rows, place)
     if dry_run:
-        typer.echo(json.dumps({"dry_run": {**job.identity, "read": job.inputs.sizes}}, indent=1))
+        typer.echo(
+            json.dumps(
+                {"dry_run": {**job.identity, "read": job.inputs.sizes, "asks": asks(job, paying)}}, indent=1
+            )
+        )
         return
     with render.progress() as progress:
         built = builders.build(
@@ -55,3 +65,9 @@ def build(
     for note in built.manifest["notes"]:
         render.say(f"note: {note}")
     render.hint(f"medbench show {dataset}{o.home_flag(home)}")
+
+
+def asks(job: "Job", purse: "Purse") -> dict[str, float]:
+    """What building would ask the solver, at most, and what that would cost."""
+    estimate = job.estimate
+    return {**asdict(estimate), "cost_at_most": purse.cost(estimate.tokens_in, estimate.tokens_out)}

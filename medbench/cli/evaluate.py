@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medbench.cli import options as o
+from medbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from medbench.evaluators import EvalConfig, Evaluated
+    from medbench.evaluators import EvalConfig, Evaluated, Task
 
 
 def evaluate(
@@ -52,9 +53,9 @@ def evaluate(
     from medbench.cli import render
     from medbench.inference import Options
 
-    config = config_of(suite, benchmark, samples, limit, prompt, protocol, settings)
+    config = config_of(model, suite, benchmark, samples, limit, prompt, protocol, settings)
     paying = o.purse_of(price, max_cost)
-    place = o.place_of(home, mirror, lock, update_lock)
+    place = o.place_of(home, mirror, lock, None if dry_run else update_lock)
     asked = o.model_of(model, place.home, Options(concurrency, timeout, retries, batch_size))
     tasks = evaluators.prepare(config, o.catalog_of(catalog), place)
     if dry_run:
@@ -64,12 +65,13 @@ def evaluate(
         done = evaluators.evaluate(
             config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=progress
         )
-    report(done, json_out)
+    report(done, tasks, json_out)
     render.hint(f"medbench show {done.run}{o.home_flag(home)}")
     refuse(done, tolerance)
 
 
 def config_of(
+    model: str,
     suite: str | None,
     benchmark: list[str] | None,
     samples: int | None,
@@ -93,12 +95,19 @@ def config_of(
     tree = {key: value for key, value in given.items() if value not in (None, ())}
     if samples is not None and samples > 1 and not any("temperature" in s for s in settings or ()):
         tree["sampling"] = {"temperature": 0.7}
-    return parse(EvalConfig, override(tree, settings or ()), "eval")
+    config = parse(EvalConfig, override(tree, settings or ()), "eval")
+    if config.protocol == "loglikelihood" and not model.startswith(("local:", "lm-eval:")):
+        raise UsageError(f"{model} gives no log-likelihoods", "use --model local:… or lm-eval:…")
+    return config
 
 
-def report(done: "Evaluated", json_out: bool) -> None:
-    """Print the results and what they took."""
+def report(done: "Evaluated", tasks: "list[Task]", json_out: bool) -> None:
+    """Print the results and what they took, and which source rows were no questions."""
     from medbench.cli import render
+
+    for task in tasks:
+        if lost := len(task.loaded.dropped):
+            render.say(f"{task.name}: {lost:,} source rows dropped; 'medbench check {task.name}' says why")
 
     if json_out:
         typer.echo(json.dumps(done.json()))

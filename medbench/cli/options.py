@@ -1,12 +1,13 @@
 """Options that mean the same everywhere, and what they are turned into."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medbench.errors import UsageError
+from medbench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from medbench.catalog import Catalog, Place
@@ -88,6 +89,9 @@ def place_of(
     if relock:
         from medbench.sources import unlock
 
+        pinned = json.loads(place.lock.read_text()) if place.lock.is_file() else {}
+        for name in set(relock) - set(pinned):
+            raise unknown("pinned source", name, pinned)
         unlock(relock, place)
     return place
 
@@ -114,6 +118,8 @@ def purse_of(text: str | None, most: float | None) -> "Purse":
         per_in, per_out = (float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--price '{text}' is not two numbers", "for example --price 0.15,0.60") from None
+    if not (0 <= per_in < float("inf") and 0 <= per_out < float("inf")):
+        raise UsageError(f"--price '{text}' must be two amounts of money", "for example --price 0.15,0.60")
     return Purse(per_in, per_out, most)
 
 

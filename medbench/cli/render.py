@@ -102,6 +102,13 @@ def pairs(compared: Mapping[str, "Paired"], names: tuple[str, str]) -> None:
     table(columns, rows, title=f"first: {names[0]}   second: {names[1]}")
 
 
+def left_out(tables: Sequence["pl.DataFrame"], compared: int) -> None:
+    """Say how many questions of two runs have no scored partner in the other."""
+    counts = [table.select("benchmark", "example").unique().height for table in tables]
+    if rest := sum(counts) - 2 * compared:
+        say(f"{rest:,} questions that only one of the runs scored are left out")
+
+
 def estimates(found: Sequence["Estimate"], purse: "Purse", json_out: bool) -> None:
     """What a dry run says."""
     rows = [
@@ -306,6 +313,9 @@ def run(folder: Any, json_out: bool, rows: int, gated: set[str]) -> None:
         .sort("benchmark", "replies", "rule", descending=[False, True, False])
     )
     table(ways.columns, ways.rows(), title="how replies were read")
+    failures = verdicts.drop_nulls("error").group_by("error").len("calls").sort("calls", descending=True)
+    if failures.height:
+        table(failures.columns, failures.head(5).rows(), title="why calls failed")
     if rows:
         some_replies(verdicts.filter(~pl.col("benchmark").is_in(sorted(gated))), rows)
 

@@ -1,6 +1,7 @@
 """`medbench train`."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,7 @@ def train(
     from medbench import trainers
     from medbench.cli import render
     from medbench.trainers import session
+    from medbench.trainers.launch import gpus
 
     folder_home = o.home_of(home)
     overrides = [*(settings or ())]
@@ -50,7 +52,8 @@ def train(
     examples, revision = session.training_examples(chosen.dataset, o.catalog_of(catalog), place)
     config = session.identity(chosen, revision)
     if dry_run:
-        planned = trainers.plan(chosen, examples, folder_home / "runs" / "dry-run")
+        folder = folder_home / "runs" / "dry-run"
+        planned = trainers.plan(chosen, examples, folder, processes=gpus(os.environ))
         typer.echo(json.dumps(described(config, planned, len(examples)), indent=1, default=str))
         return
     with render.training() as progress:

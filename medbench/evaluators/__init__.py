@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pydantic
 from medbench import prompts
 from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
-from medbench.errors import UsageError
+from medbench.errors import SourceError, UsageError
 from medbench.evaluators.metrics import macro, summarise
 from medbench.inference.purse import Purse, tokens_in
 from medbench.inference.types import Model, Sampling
@@ -105,6 +106,8 @@ def prepare(config: EvalConfig, catalog: Catalog, place: Place) -> list[Task]:
     tasks = []
     for name, wording in wordings.items():
         loaded = catalog.examples(name, place)
+        if not loaded.examples:
+            raise SourceError(f"benchmark '{name}' has no questions", "look at its where, ids and repeats")
         asking = Asking(wording, config.sampling, samples=config.samples, protocol=config.protocol)
         tasks.append(Task(name, chosen(loaded.examples, config.limit), asking, loaded, name in members))
     return tasks
@@ -144,7 +147,7 @@ def evaluate(
 ) -> Evaluated:
     """Run an evaluation, or go on with one: the run is named by what decides its result."""
     purse = purse or Purse()
-    name = config.suite or "+".join(config.benchmarks)
+    name = config.suite or "+".join(dict.fromkeys(config.benchmarks))
     with open_run(home, name[:60], config=identity(config, model, tasks), fresh=fresh) as run:
         parts = [measure(run, model, task=task, purse=purse, progress=progress) for task in tasks]
         verdicts = [graded for graded, _ in parts]
@@ -157,7 +160,7 @@ def evaluate(
             results.append(macro(config.suite, pl.concat(members)))
         tally = summed([tally for _, tally in parts])
         done = Evaluated(run.name, run.folder, pl.concat(results), tally)
-        seal(run, done, pl.concat(verdicts))
+        seal(run, done, pl.concat(verdicts), dropped_of(tasks))
     return done
 
 
@@ -185,12 +188,24 @@ def summed(tallies: Sequence[Tally]) -> Tally:
     return Tally("all", **{name: sum(getattr(tally, name) for tally in tallies) for name in names})
 
 
-def seal(run: Run, done: Evaluated, verdicts: pl.DataFrame) -> None:
+def dropped_of(tasks: Sequence[Task]) -> dict[str, dict[str, int]]:
+    """Source rows that were no questions, counted by reason, per benchmark that has any."""
+    counts = {task.name: Counter(drop.reason for drop in task.loaded.dropped) for task in tasks}
+    return {name: dict(sorted(count.items())) for name, count in counts.items() if count}
+
+
+def seal(run: Run, done: Evaluated, verdicts: pl.DataFrame, dropped: Mapping[str, Any]) -> None:
     """Put the tables and the result object beside the journal."""
     unscored = int(verdicts["correct"].null_count())
     run.seal(
         {"verdicts": verdicts, "results": done.results},
-        {"kind": "eval", "model": run.config["model"], "asked": verdicts.height, "unscored": unscored},
+        {
+            "kind": "eval",
+            "model": run.config["model"],
+            "asked": verdicts.height,
+            "unscored": unscored,
+            "dropped": dropped,
+        },
         {"results.json": json.dumps(done.json(), indent=1) + "\n"},
     )
 

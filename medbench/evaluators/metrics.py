@@ -52,38 +52,39 @@ def tag_names(examples: pl.DataFrame) -> list[str]:
 def measures(joined: pl.DataFrame, samples: int, group: str = "") -> list[dict[str, object]]:
     """The metrics of one group of verdicts as rows of table RESULT."""
     scored = joined.filter(pl.col("correct").is_not_null())
-    company = {
-        "benchmark": joined["benchmark"][0] if joined.height else "",
-        "group": group,
-        "unanswered": scored.filter(pl.col("status") != "scored").height,
-        "unscored": joined.height - scored.height,
-    }
+    unscored = joined.height - scored.height
+    company = {"benchmark": joined["benchmark"][0], "group": group, "unscored": unscored}
     right = [float(value) for value in scored["correct"]]
     if samples == 1 and scored["cluster"].null_count() == scored.height:
-        figures = {"accuracy": (wilson(int(sum(right)), len(right)), len(right))}
+        name, interval = "accuracy", wilson(int(sum(right)), len(right))
     else:
-        clusters = scored.select(pl.coalesce("cluster", "example"))["cluster"].to_list()
         name = "accuracy" if samples == 1 else f"mean@{samples}"
-        figures = {name: (clustered(right, clusters), len(right))}
+        interval = clustered(right, scored.select(pl.coalesce("cluster", "example"))["cluster"].to_list())
+    unanswered = scored.filter(pl.col("status") != "scored").height
+    rows = [{**company, "metric": name, **interval._asdict(), "n": len(right), "unanswered": unanswered}]
     if samples > 1:
-        figures |= per_question(scored, samples)
-    return [{**company, "metric": m, **i._asdict(), "n": n} for m, (i, n) in figures.items()]
+        rows += [{**company, **row} for row in per_question(scored, samples)]
+    return rows
 
 
-def per_question(scored: pl.DataFrame, samples: int) -> dict[str, tuple[Interval, int]]:
-    """pass@k and majority@k over the questions whose k samples were all scored."""
-    passed, voted, clusters = [], [], []
+def per_question(scored: pl.DataFrame, samples: int) -> list[dict[str, object]]:
+    """pass@k and majority@k over the questions whose k samples were all scored.
+
+    Here `n` and `unanswered` count questions; a question is unanswered when none of its samples answers.
+    """
+    passed, voted, clusters, silent = [], [], [], 0
     for (example,), part in scored.group_by("example", maintain_order=True):
         if part.height == samples:
             correct = part["correct"].to_list()
             passed.append(pass_at(samples, sum(correct), samples))
             voted.append(float(majority(part["answer"].to_list(), correct)))
             clusters.append(part["cluster"][0] or str(example))
-    n = len(clusters)
-    return {
-        f"pass@{samples}": (clustered(passed, clusters), n),
-        f"majority@{samples}": (clustered(voted, clusters), n),
-    }
+            silent += part.filter(pl.col("status") == "scored").is_empty()
+    figures = {f"pass@{samples}": passed, f"majority@{samples}": voted}
+    return [
+        {"metric": name, **clustered(values, clusters)._asdict(), "n": len(values), "unanswered": silent}
+        for name, values in figures.items()
+    ]
 
 
 def macro(name: str, verdicts: pl.DataFrame) -> pl.DataFrame:

@@ -14,9 +14,11 @@ import json
 import logging
 import os
 import random
+import time
 from collections import Counter
 from collections.abc import Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refused"}
 GIVE_UP_AFTER = 16
 """Rows that fail for good in a row, with none answered between, before the server counts as down."""
+
+PATIENCE = 20
+"""Tries that do not count, because the server said when to come back."""
 
 
 class Transient(Exception):
@@ -107,7 +112,10 @@ class OpenAIModel:
     """A model behind a chat-completions endpoint."""
 
     def __init__(self, name: str, url: str, options: Options | None = None) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as problem:
+            raise UsageError(f"'{url}' is not an address: {problem}", "write http://host:port/v1") from None
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise UsageError(f"'{url}' is not an http(s) address", "write openai:NAME@http://host:port/v1")
         if parts.password or parts.username:
@@ -123,7 +131,7 @@ class OpenAIModel:
 
     def headers(self) -> dict[str, str]:
         """HTTP headers; the key, if there is one, comes from OPENAI_API_KEY."""
-        key = os.environ.get("OPENAI_API_KEY")
+        key = os.environ.get("OPENAI_API_KEY", "").strip()
         headers = {"Content-Type": "application/json"}
         return {**headers, "Authorization": f"Bearer {key}"} if key else headers
 
@@ -194,7 +202,8 @@ class Session:
     async def ask(self, request: Request, http: aiohttp.ClientSession) -> Reply:
         """One request with its retries."""
         body = self.model.body(request)
-        for attempt in range(self.options.retries + 1):
+        attempt = patience = 0
+        while True:
             await self.throttle.enter()
             try:
                 reply = await self.post(body, http)
@@ -209,17 +218,18 @@ class Session:
                 self.throttle.leave()
             if fault.crowded:
                 self.throttle.crowded(min(fault.wait, self.options.longest_wait))
-            if self.down:
+            told_to_wait = fault.wait > 0 and patience < PATIENCE
+            attempt, patience = attempt + (not told_to_wait), patience + told_to_wait
+            if self.down or attempt > self.options.retries:
                 break
-            if attempt < self.options.retries:
-                await asyncio.sleep(self.wait(attempt, fault))
+            await asyncio.sleep(self.wait(attempt, fault))
         if not fault.silent:
             self.failed_in_a_row += 1
         return Reply.failed(str(fault))
 
     def wait(self, attempt: int, fault: Transient) -> float:
         """Seconds before the next try: doubling, half of it random, at least what the server asked for."""
-        planned: float = self.options.first_wait * 2.0**attempt * random.uniform(0.5, 1.0)
+        planned: float = self.options.first_wait * 2.0 ** max(attempt - 1, 0) * random.uniform(0.5, 1.0)
         return min(max(planned, fault.wait), self.options.longest_wait)
 
     async def post(self, body: bytes, http: aiohttp.ClientSession) -> Reply:
@@ -249,9 +259,13 @@ class Session:
 
 
 def seconds(retry_after: str | None) -> float:
-    """A Retry-After header in seconds; 0 when absent or a date (our own wait then applies)."""
+    """A Retry-After header, seconds or a date, as seconds from now; 0 when absent or unreadable."""
     try:
         return max(float(retry_after or 0), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(str(retry_after)).timestamp() - time.time(), 0.0)
     except ValueError:
         return 0.0
 
@@ -271,17 +285,34 @@ def parse_reply(content: bytes) -> Reply:
     try:
         tree = json.loads(content)
         choice = tree["choices"][0]
-        message = choice["message"]
-        text = message.get("content") or ""
-        usage = tree.get("usage") or {}
-        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as problem:
+        text = text_of(choice["message"].get("content"))
+        refusal = choice["message"].get("refusal")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise Transient(f"malformed reply of {len(content)} bytes ({type(problem).__name__})") from problem
-    if not isinstance(text, str):
-        raise Transient(f"malformed reply: content is {type(text).__name__}")
-    finish = FINISH.get(str(choice.get("finish_reason")), "stop")
-    if message.get("refusal"):
-        return Reply(text or str(message["refusal"]), "refused", *tokens)
+    tokens = counted(tree.get("usage"))
+    reason = str(choice.get("finish_reason"))
+    if reason in ("error", "abort"):
+        raise Transient(f"the server broke the reply off ({reason})")
+    if refusal:
+        return Reply(text or str(refusal), "refused", *tokens)
+    finish = FINISH.get(reason, "stop")
     if not text and finish == "stop":
         raise Transient("empty reply", silent=True)
     return Reply(text, finish, *tokens)
+
+
+def text_of(content: Any) -> str:
+    """The text of a message: a string, nothing, or the text parts of a list. Raises TypeError for others."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    if content is None or isinstance(content, str):
+        return content or ""
+    raise TypeError(type(content).__name__)
+
+
+def counted(usage: Any) -> tuple[int, int]:
+    """Tokens in and out as the server counts them; 0 where it does not, or counts nonsense."""
+    names = ("prompt_tokens", "completion_tokens")
+    counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in names]
+    good = [c if isinstance(c, int) and 0 <= c < 2**31 else 0 for c in counts]
+    return good[0], good[1]

@@ -1,6 +1,6 @@
 """What asking costs, and a limit that holds.
 
-A request is sent only if its dearest outcome (its prompt at three characters a token, and a reply of
+A request is sent only if its dearest outcome (its prompt at two bytes a token, and a reply of
 `max_tokens`) still fits what is left beside the requests in flight. So the limit is not exceeded, as
 far as prompts are estimated and servers count honestly; where a server gives no token counts, they are
 estimated from the text.
@@ -29,7 +29,8 @@ class Purse:
 
     def dearest(self, request: Request) -> float:
         """What a request may cost at most."""
-        return self.cost(characters(request) // 3 + 16, request.sampling.max_tokens)
+        content = sum(len(str(message["content"]).encode("utf-8", "replace")) for message in request.messages)
+        return self.cost(content // 2 + 64, request.sampling.max_tokens)
 
     def paid(self, request: Request, reply: Reply) -> float:
         """What a reply cost; its tokens are estimated where the server did not count them."""

@@ -33,13 +33,16 @@ def recorded(path: Path) -> Scripted:
     """
     replies: dict[tuple[str, int], str] = {}
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            replies[row["id"], int(row.get("sample", 0))] = str(row["reply"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise UsageError(
-            f"cannot read recorded replies from {path}: {problem}", "each line needs id and reply"
-        ) from None
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"cannot read recorded replies: {problem}") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line or "null")
+            if row is not None:
+                replies[row["id"], int(row.get("sample", 0))] = str(row["reply"])
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise UsageError(f"{path}, line {number}: {problem!r}", "each line needs id and reply") from None
 
     def script(request: Request) -> str | Reply:
         said = replies.get((request.example, request.sample))

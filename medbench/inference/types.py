@@ -15,7 +15,7 @@ Message = dict[str, Any]
 class Sampling(Config):
     """How replies are drawn."""
 
-    temperature: float = pydantic.Field(0.0, ge=0.0)
+    temperature: float = pydantic.Field(0.0, ge=0.0, allow_inf_nan=False)
     """0 is greedy."""
     top_p: float = pydantic.Field(1.0, gt=0.0, le=1.0)
     max_tokens: int = pydantic.Field(2048, ge=1)

@@ -111,9 +111,8 @@ def work(folder: Path) -> None:
     """From a folder with recipe.json and train.parquet to one with the trained model."""
     recipe, table = asked(folder)
     require_packages()
-    checkpoint = (
-        record.last_checkpoint(folder) if os.environ.get("RANK", "0") != "0" else record.rewind(folder)
-    )
+    first = os.environ.get("RANK", "0") == "0"
+    checkpoint = (record.rewind if first else record.last_checkpoint)(folder)
     if isinstance(recipe, Sft):
         trainer = sft_trainer(recipe, table, folder=folder)
     else:

@@ -41,8 +41,11 @@ class Faults:
 class Server:
     """The server; `with Server() as server` runs it in a thread on a free port."""
 
-    def __init__(self, reply: Reply = by_hash, *, latency: float = 0.0, faults: Faults | None = None) -> None:
+    def __init__(
+        self, reply: Reply = by_hash, *, latency: float = 0.0, faults: Faults | None = None, raw: str = ""
+    ) -> None:
         self.reply = reply
+        self.raw = raw
         self.latency = latency
         self.faults = faults or Faults()
         self.calls: list[dict[str, Any]] = []
@@ -83,6 +86,8 @@ class Server:
 
     def good(self, body: dict[str, Any]) -> web.Response:
         """A proper answer."""
+        if self.raw:
+            return web.Response(text=self.raw, content_type="application/json")
         said = self.reply(body)
         self.answered[json.dumps([body["messages"], body.get("seed")])] += 1
         return web.json_response(completion(said))
