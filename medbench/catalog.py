@@ -57,7 +57,7 @@ class Benchmark(Config):
 
     Questions whose options name letters ("both A and C") keep their order.
     """
-    repeats: int = 1
+    repeats: int = pydantic.Field(1, ge=1)
     """In how many option orders each question is asked."""
     seed: int = 0
     trainable: bool = False
@@ -127,7 +127,11 @@ class Catalog:
         for row in self.benchmarks.values():
             for source in {row.source, row.ids.source if row.ids else row.source}:
                 named(self.sources, "source", source)
-        for suite in self.suites.values():
+        for title, suite in self.suites.items():
+            if title in self.benchmarks or not suite.benchmarks:
+                raise UsageError(
+                    f"suite '{title}' is empty, or has a benchmark's name", "give it another name"
+                )
             for name in suite.benchmarks:
                 self.benchmark(name)
 
@@ -185,7 +189,7 @@ class Catalog:
     def only(self, examples: Iterable[Example], ids: Ids, place: Place) -> list[Example]:
         """The examples whose own id a split lists."""
         fetched = raw_rows(ids.source, self.source(ids.source), ids.split, place)
-        wanted = {row["_key"] for row in fetched.rows if not isinstance(row, Malformed)}
+        wanted = {row.get("_key") for row in fetched.rows if not isinstance(row, Malformed)}
         return [example for example in examples if example.id.rpartition("/")[2] in wanted]
 
 
@@ -215,7 +219,7 @@ def inherited(name: str, rows: Mapping[str, dict[str, Any]], seen: tuple[str, ..
         return row
     if parent in seen or parent == name:
         raise UsageError(f"benchmark {name}: '{parent}' is like itself", "break the circle")
-    if parent not in rows:
+    if not isinstance(parent, str) or parent not in rows:
         raise unknown("benchmark", str(parent), rows)
     taken = inherited(parent, rows, (*seen, name))
     taken.pop("trainable", None)  # a held-out twin of a training set is not one
@@ -224,7 +228,9 @@ def inherited(name: str, rows: Mapping[str, dict[str, Any]], seen: tuple[str, ..
 
 def typed(model: type[C], kind: str, rows: Mapping[str, dict[str, Any]]) -> dict[str, C]:
     """Rows as typed objects; names become folder names, so they must be plain."""
-    for name in map(str, rows):
+    for name in rows:
+        if not isinstance(name, str):
+            raise UsageError(f"{kind} {name!r}: a name must be text", f"write '{name}' in quotes")
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
             raise UsageError(f"{kind} '{name}': a name has letters, digits, '-', '_' and '.' only")
     return {name: parse(model, row, f"{kind} {name}") for name, row in rows.items()}

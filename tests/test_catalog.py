@@ -402,3 +402,25 @@ def test_training_rows_are_every_usable_row(mirror: Place) -> None:
     with pytest.raises(SourceError, match="train") as caught:
         CATALOG.training_rows("medmcqa", "train", mirror)
     assert "medmcqa/train.json" in caught.value.fix
+
+
+# ------------------------------------------------------------------------------------ rows that cannot be
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("benchmarks: {x: {like: [medqa]}}", "no benchmark named"),
+        ("benchmarks: {1: {like: medqa}}", "must be text"),
+        ("benchmarks: {x: {like: medqa, repeats: 0}}", "repeats"),
+        ("suites: {medqa: {title: t, benchmarks: [medmcqa]}}", "another name"),
+        ("suites: {none: {title: t, benchmarks: []}}", "is empty"),
+    ],
+)
+def test_rows_that_cannot_be_are_refused(tmp_path: Path, row: str, says: str) -> None:
+    """A catalog of one's own with a slip in it is a usage error, never a traceback."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(row)
+    with pytest.raises(UsageError) as caught:
+        Catalog.load([path])
+    assert says in f"{caught.value.what} {caught.value.fix}"

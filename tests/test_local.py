@@ -1,6 +1,5 @@
 """Models in this process: replies do not depend on their batch, samples follow the model's own odds."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -103,13 +102,26 @@ def test_new_weights_are_a_new_model(tiny: Path, tmp_path: Path) -> None:
     assert LocalModel(str(copy)).name != before
 
 
-def test_loglikelihood_protocol(tiny: Path, tmp_path: Path, home: Path) -> None:
-    """--protocol loglikelihood picks one of the choices for every question, through lm-eval."""
+def test_loglikelihood_protocol(tiny: Path) -> None:
+    """The chosen letter is the likeliest next token after the cloze prompt, as computed by hand."""
     pytest.importorskip("lm_eval", reason="needs the extra `lm-eval`")
-    catalog = ["--catalog", str(questions.catalog(tmp_path, 12)), "--mirror", str(tmp_path / "mirror")]
-    options = ["-b", "made", "-m", f"local:{tiny}", "--protocol", "loglikelihood", *catalog]
-    row = json_of("eval", *options, home=home)["results"][0]
-    assert (row["n"], row["unanswered"], row["unscored"]) == (12, 0, 0)
+    import torch
+
+    asking = Asking(prompts.named("mcq-cloze"), protocol="loglikelihood")
+    requests = requests_for(questions.examples(12), asking)
+    chosen = {name: reply.text for (name, _), reply in replies(LocalModel(str(tiny)), requests).items()}
+    model, tokenizer = LocalModel(str(tiny)).load()
+    for request in requests:
+        text = str(request.messages[0]["content"])
+        scores = []
+        for letter in request.choices:
+            ids = tokenizer(f"{text} {letter}", return_tensors="pt")["input_ids"]
+            start = len(tokenizer(text)["input_ids"])
+            with torch.inference_mode():
+                odds = model(ids).logits.log_softmax(-1)[0]
+            scores.append(sum(float(odds[i - 1, ids[0, i]]) for i in range(start, ids.shape[1])))
+        assert chosen[request.example] == request.choices[scores.index(max(scores))]
+    assert len(set(chosen.values())) > 1
 
 
 def test_lm_eval_class_as_a_back_end(tiny: Path) -> None:
@@ -137,7 +149,7 @@ def test_exported_tasks_run_in_lm_eval(tiny: Path, tmp_path: Path, home: Path) -
     found = lm_eval.simple_evaluate(
         model="hf",
         model_args={"pretrained": str(tiny), "device": "cpu", "dtype": "float32"},
-        tasks=["medbench_made", "medbench_made_loglikelihood"],
+        tasks=["medbench_made"],
         task_manager=manager,
         gen_kwargs={"max_gen_toks": 8},
         apply_chat_template=True,
@@ -147,4 +159,13 @@ def test_exported_tasks_run_in_lm_eval(tiny: Path, tmp_path: Path, home: Path) -
     options = ["-b", "made", "-m", f"local:{tiny}", "--set", "sampling.max_tokens=8", *catalog]
     ours = json_of("eval", *options, home=home)["results"][0]
     assert found["results"]["medbench_made"]["acc,none"] == pytest.approx(ours["value"])
-    assert json.dumps(found["results"]["medbench_made_loglikelihood"]["acc,none"])
+    scored = [*options, "--protocol", "loglikelihood"]
+    likeliest = json_of("eval", *scored, home=home)["results"][0]
+    plain = lm_eval.simple_evaluate(
+        model="hf",
+        model_args={"pretrained": str(tiny), "device": "cpu", "dtype": "float32"},
+        tasks=["medbench_made_loglikelihood"],
+        task_manager=manager,
+        bootstrap_iters=0,
+    )
+    assert plain["results"]["medbench_made_loglikelihood"]["acc,none"] == pytest.approx(likeliest["value"])

@@ -45,7 +45,10 @@ def raw_rows(name: str, source: Source, split: str, place: Place) -> Fetched:
 def from_package(source: Source, filename: str, split: str) -> Fetched:
     """Rows shipped inside medbench; each says which split it is of."""
     original = Original(files={filename: None}, format="jsonl", adapter=source.adapter)
-    fetched = read_original(original, [Path(str(resources("medbench") / "data" / filename))], split)
+    path = within(Path(str(resources("medbench") / "data")), filename)
+    if not path.is_file():
+        raise SourceError(f"medbench ships no file '{filename}'", "name files of your own under `original`")
+    fetched = read_original(original, [path], split)
     rows = [row for row in fetched.rows if not isinstance(row, Malformed) and row["split"] == split]
     if not rows:
         raise SourceError(f"{filename} has no split '{split}'", "see medbench/data/README.md")
