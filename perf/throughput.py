@@ -9,8 +9,8 @@ Last, 2026-11-24, 2 cores, Python 3.11, aiohttp 3.14, polars 2.1, MedQA's questi
 
 | latency | bare loop | medbench | wall / bare | first request after | first to last | peak memory |
 |--------:|----------:|---------:|------------:|--------------------:|--------------:|------------:|
-|    0 ms |    0.34 s |   1.13 s |        3.30 |              0.59 s |        0.27 s |      120 MB |
-|   50 ms |    1.42 s |   2.04 s |        1.43 |              0.62 s | 1.12 x ideal  |      120 MB |
+|    0 ms |    0.38 s |   1.12 s |        2.94 |              0.64 s |        0.28 s |      127 MB |
+|   50 ms |    1.41 s |   2.08 s |        1.47 |              0.71 s | 1.14 x ideal  |      125 MB |
 
 medbench --help: 0.18 s
 """

@@ -105,7 +105,14 @@ def prepare(config: EvalConfig, catalog: Catalog, place: Place) -> list[Task]:
     wordings = {name: prompts.named(config.prompt or default or row.prompt) for name, row in rows.items()}
     tasks = []
     for name, wording in wordings.items():
-        loaded = catalog.examples(name, place)
+        try:
+            loaded = catalog.examples(name, place)
+        except SourceError as problem:
+            others = " ".join(f"-b {other}" for other in names if other != name)
+            rest = (
+                f"; without it: {others} instead of --suite {config.suite}" if config.suite and others else ""
+            )
+            raise SourceError(problem.what, problem.fix + rest) from problem
         if not loaded.examples:
             raise SourceError(f"benchmark '{name}' has no questions", "look at its where, ids and repeats")
         asking = Asking(wording, config.sampling, samples=config.samples, protocol=config.protocol)
