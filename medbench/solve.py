@@ -12,7 +12,7 @@ import polars as pl
 
 from medbench import prompts, verify
 from medbench.errors import MedbenchError
-from medbench.inference.purse import Purse
+from medbench.inference.purse import Purse, tokens_in
 from medbench.inference.types import Model, Reply, Request, Sampling
 from medbench.prompts import Prompt
 from medbench.runs import Run
@@ -86,6 +86,22 @@ def compared(asking: Asking, example: Example) -> Literal["generate", "loglikeli
     """The protocol of one request: option texts differ in length, so they are compared per character."""
     by_text = bool(example.options) and asking.prompt.choices == "text"
     return "loglikelihood-norm" if asking.protocol == "loglikelihood" and by_text else asking.protocol
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What would be asked. `tokens_in` is about right: four characters a token."""
+
+    requests: int
+    tokens_in: int
+    tokens_out_at_most: int
+
+
+def estimate(examples: Sequence[Example], asking: Asking) -> Estimate:
+    """What asking `examples` would take, without asking."""
+    once = requests_for(examples, replace(asking, samples=1))
+    n = len(once) * asking.samples
+    return Estimate(n, asking.samples * tokens_in(once), n * asking.sampling.max_tokens)
 
 
 def offered(asking: Asking, example: Example) -> tuple[str, ...]:

@@ -322,7 +322,7 @@ def test_estimate_is_what_is_asked_at_most(tmp_path: Path, home: Path) -> None:
     estimate = job.estimate
     assert seen == []
     builders.build(job, Scripted("scripted:graded", script), catalog=catalog, place=place)
-    assert (estimate.requests, estimate.tokens_out) == (len(seen), 10 * len(seen)) == (100, 1000)
+    assert (estimate.requests, estimate.tokens_out_at_most) == (len(seen), 10 * len(seen)) == (100, 1000)
     assert estimate.tokens_in == pytest.approx(
         sum(len(str(r.messages[0]["content"])) for r in seen) / 4, abs=2
     )

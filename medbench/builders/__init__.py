@@ -9,14 +9,14 @@ from types import ModuleType
 from typing import Any
 
 from medbench.builders import alphamed, cards
-from medbench.builders.context import Context, Estimate, Gathered, Outcome, public_name
+from medbench.builders.context import Context, Gathered, Outcome, public_name
 from medbench.catalog import Catalog, Dataset, Place
 from medbench.config import Config, override, parse
 from medbench.errors import unknown
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model
 from medbench.runs import open_run
-from medbench.solve import Progress, silent
+from medbench.solve import Estimate, Progress, silent
 from medbench.store import Built, publish
 
 BUILDERS: dict[str, tuple[ModuleType, type[Config]]] = {"alphamed": (alphamed, alphamed.AlphaMed)}

@@ -14,14 +14,14 @@ import pydantic
 
 from medbench import prompts
 from medbench.builders import cards, steps
-from medbench.builders.context import Context, Estimate, Outcome, public_name
+from medbench.builders.context import Context, Outcome, public_name
 from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
 from medbench.errors import MedbenchError, SourceError
-from medbench.inference.purse import tokens_in
 from medbench.inference.types import Sampling
 from medbench.schema import Example
-from medbench.solve import Asking, requests_for, solve
+from medbench.solve import Asking, Estimate, solve
+from medbench.solve import estimate as estimate_of
 
 UNSCORED = "too few scored samples"
 
@@ -96,16 +96,18 @@ def gather(config: AlphaMed, catalog: Catalog, place: Place) -> Inputs:
     return Inputs(sources, tests, prompt)
 
 
+def asking_of(config: AlphaMed) -> Asking:
+    """How the solver is asked."""
+    return Asking(prompts.named(config.prompt), config.sampling, samples=config.samples, role="solver")
+
+
 def estimate(config: AlphaMed, inputs: Inputs) -> Estimate:
     """What is asked at most: for levelled sources as if no level filled before the last candidate."""
     examples = []
     for name, table in cleaned_sources(config, inputs).items():
         wanted = set(steps.kept(table)["id"] if name in config.whole else candidates(config, table))
         examples += [example for example in inputs.sources[name].examples if example.id in wanted]
-    asking = Asking(prompts.named(config.prompt), config.sampling)
-    requests = config.samples * len(examples)
-    tokens = config.samples * tokens_in(requests_for(examples, asking))
-    return Estimate(requests, tokens, requests * config.sampling.max_tokens)
+    return estimate_of(examples, asking_of(config))
 
 
 def build(config: AlphaMed, inputs: Inputs, context: Context) -> Outcome:
@@ -155,7 +157,7 @@ def level(
 ) -> pl.DataFrame:
     """Verdicts on `samples` replies to each kept row of `table`."""
     wanted = set(steps.kept(table)["id"])
-    asking = Asking(prompts.named(config.prompt), config.sampling, samples=config.samples, role="solver")
+    asking = asking_of(config)
     verdicts = solve(
         context.run,
         context.solver,

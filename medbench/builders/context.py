@@ -24,15 +24,6 @@ class Gathered(Protocol):
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a build will ask at most. `tokens_in` is about right: four characters a token."""
-
-    requests: int
-    tokens_in: int
-    tokens_out: int
-
-
-@dataclass(frozen=True)
 class Context:
     """The open run, the solver model, and how to report."""
 

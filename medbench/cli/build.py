@@ -70,4 +70,4 @@ def build(
 def asks(job: "Job", purse: "Purse") -> dict[str, float]:
     """What building would ask the solver, at most, and what that would cost."""
     estimate = job.estimate
-    return {**asdict(estimate), "cost_at_most": purse.cost(estimate.tokens_in, estimate.tokens_out)}
+    return {**asdict(estimate), "cost_at_most": purse.cost(estimate.tokens_in, estimate.tokens_out_at_most)}

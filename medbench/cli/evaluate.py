@@ -52,6 +52,7 @@ def evaluate(
     from medbench import evaluators
     from medbench.cli import render
     from medbench.inference import Options
+    from medbench.solve import estimate
 
     config = config_of(model, suite, benchmark, samples, limit, prompt, protocol, settings)
     paying = o.purse_of(price, max_cost)
@@ -59,7 +60,9 @@ def evaluate(
     asked = o.model_of(model, place.home, Options(concurrency, timeout, retries, batch_size))
     tasks = evaluators.prepare(config, o.catalog_of(catalog), place)
     if dry_run:
-        render.estimates([evaluators.estimate(task) for task in tasks], paying, json_out)
+        render.estimates(
+            {task.name: estimate(task.examples, task.asking) for task in tasks}, paying, json_out
+        )
         return
     with render.progress() as progress:
         done = evaluators.evaluate(

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,10 +15,9 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
 
-    from medbench.evaluators import Estimate
     from medbench.evaluators.metrics import Paired
     from medbench.inference.purse import Purse
-    from medbench.solve import Progress, Tally
+    from medbench.solve import Estimate, Progress, Tally
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
@@ -109,10 +109,15 @@ def left_out(tables: Sequence["pl.DataFrame"], compared: int) -> None:
         say(f"{rest:,} questions that only one of the runs scored are left out")
 
 
-def estimates(found: Sequence["Estimate"], purse: "Purse", json_out: bool) -> None:
-    """What a dry run says."""
+def estimates(found: Mapping[str, "Estimate"], purse: "Purse", json_out: bool) -> None:
+    """What a dry run says, a row per benchmark."""
     rows = [
-        {**item.row, "cost_at_most": purse.cost(item.tokens_in, item.tokens_out_at_most)} for item in found
+        {
+            "benchmark": name,
+            **asdict(item),
+            "cost_at_most": purse.cost(item.tokens_in, item.tokens_out_at_most),
+        }
+        for name, item in found.items()
     ]
     if json_out:
         typer.echo(json.dumps({"dry_run": rows}))

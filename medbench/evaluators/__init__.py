@@ -16,11 +16,11 @@ from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.metrics import macro, summarise
-from medbench.inference.purse import Purse, tokens_in
+from medbench.inference.purse import Purse
 from medbench.inference.types import Model, Sampling
 from medbench.runs import Run, open_run
 from medbench.schema import Example, frame
-from medbench.solve import Asking, Progress, Protocol, Tally, requests_for, silent, solve
+from medbench.solve import Asking, Progress, Protocol, Tally, silent, solve
 
 
 class EvalConfig(Config):
@@ -215,30 +215,3 @@ def seal(run: Run, done: Evaluated, verdicts: pl.DataFrame, dropped: Mapping[str
         },
         {"results.json": json.dumps(done.json(), indent=1) + "\n"},
     )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What an evaluation would ask. Tokens are estimated at four characters each."""
-
-    benchmark: str
-    requests: int
-    tokens_in: int
-    tokens_out_at_most: int
-
-    @property
-    def row(self) -> Mapping[str, Any]:
-        """For printing."""
-        return {
-            "benchmark": self.benchmark,
-            "requests": self.requests,
-            "tokens_in": self.tokens_in,
-            "tokens_out_at_most": self.tokens_out_at_most,
-        }
-
-
-def estimate(task: Task) -> Estimate:
-    """What `task` would ask, without asking."""
-    requests = requests_for(task.examples, task.asking)
-    most = task.asking.sampling.max_tokens * len(requests)
-    return Estimate(task.name, len(requests), tokens_in(requests), most)
