@@ -1,6 +1,5 @@
 """Builders: nothing disappears silently, no test question gets through, the same bytes each time."""
 
-import doctest
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from medbench import builders, store
 from medbench.adapters import Drop
-from medbench.builders import context, leaks, steps
+from medbench.builders import leaks, steps
 from medbench.catalog import Catalog, Place
 from medbench.errors import MedbenchError, UsageError
 from medbench.inference.simple import Scripted
@@ -105,12 +104,6 @@ def test_what_tells_questions_apart() -> None:
     ]
     assert [pair for pair in different if leaks.words(pair[0]) == leaks.words(pair[1])] == []
     assert [pair for pair in same if leaks.words(pair[0]) != leaks.words(pair[1])] == []
-
-
-@pytest.mark.parametrize("module", [context, leaks])
-def test_examples_in_docstrings(module: object) -> None:
-    """What the docstrings show is what the functions give."""
-    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
 
 def test_duplicates_in_any_option_order() -> None:

@@ -1,6 +1,8 @@
 """The rules of the house: floors, doors, sizes, light help, documented verbs, a clean wheel."""
 
 import ast
+import doctest
+import importlib
 import json
 import os
 import re
@@ -211,6 +213,14 @@ def test_generated_docs_are_current() -> None:
     out = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT, env=environment)
     for name, text in json.loads(out).items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, f"run: make docs ({name})"
+
+
+@pytest.mark.parametrize("name", [name for name, tree in modules() if ">>> " in ast.unparse(tree)])
+def test_docstring_examples_hold(name: str) -> None:
+    """Every example in a docstring gives what it says."""
+    module = importlib.import_module(f"medbench.{name.replace('/', '.')}")
+    found = doctest.testmod(module)
+    assert found.attempted and not found.failed
 
 
 def test_catalog_at_the_root_is_the_packaged_one() -> None:

@@ -46,11 +46,11 @@ def public_name(model: str) -> str:
     ('local:owner/model', 'local:tiny', 'local:tiny#12ab')
     >>> public_name("openai:/data/models/my-7b@https://user.example:8000/v1?key=1")
     'openai:my-7b'
-    >>> public_name("lm-eval:hf,pretrained=/home/me/x,dtype=float#12ab")
+    >>> public_name("lm-eval:hf,pretrained=/data/x,dtype=float#12ab")
     'lm-eval:hf,pretrained=x,dtype=float#12ab'
     >>> public_name("lm-eval:local-completions,model=owner/model,base_url=http://10.0.0.1/v1")
     'lm-eval:local-completions,model=owner/model'
-    >>> public_name("scripted:/home/me/replies.jsonl#12ab"), public_name("baseline:first")
+    >>> public_name("scripted:/data/replies.jsonl#12ab"), public_name("baseline:first")
     ('scripted:replies.jsonl#12ab', 'baseline:first')
     """
     kind, colon, rest = model.partition(":")
