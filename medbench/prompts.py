@@ -65,12 +65,12 @@ def render(prompt: Prompt, example: Example) -> tuple[dict[str, str], ...]:
     """The chat messages that ask `example` in the words of `prompt`."""
     lines = [
         fill(prompt.options, {"letter": letter, "text": text})
-        for letter, text in zip(LETTERS, example.options, strict=False)
+        for letter, text in zip(example.labels or LETTERS, example.options, strict=False)
     ]
     values = {
         "question": example.question,
         "options": "\n".join(lines),
-        "letters": ", ".join(LETTERS[: len(lines)]),
+        "letters": ", ".join((example.labels or LETTERS)[: len(lines)]),
         "context": fill(prompt.context, {"context": example.context}) if example.context else "",
     }
     user = {"role": "user", "content": fill(prompt.user, values).strip()}
@@ -83,4 +83,4 @@ def choices(prompt: Prompt, example: Example) -> tuple[str, ...]:
     """What the log-likelihood protocol compares for `example`: letters or option texts."""
     if prompt.choices == "text":
         return example.options
-    return tuple(LETTERS[: len(example.options)])
+    return tuple((example.labels or LETTERS)[: len(example.options)])

@@ -15,10 +15,18 @@ from typing import Any, Literal
 
 import polars as pl
 
-Kind = Literal["mcq", "yesno", "closed", "number", "open"]
+Kind = Literal["mcq", "multi", "yesno", "closed", "number", "open", "free"]
 Finish = Literal["stop", "length", "refused", "error"]
-Status = Literal["scored", "no_answer", "ambiguous", "truncated", "refused", "error"]
-STATUSES: tuple[Status, ...] = ("scored", "no_answer", "ambiguous", "truncated", "refused", "error")
+Status = Literal["scored", "no_answer", "ambiguous", "truncated", "refused", "unjudged", "error"]
+STATUSES: tuple[Status, ...] = (
+    "scored",
+    "no_answer",
+    "ambiguous",
+    "truncated",
+    "refused",
+    "unjudged",
+    "error",
+)
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -27,7 +35,9 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 class Example:
     """A question and its gold.
 
-    `gold` lists every accepted answer: letters for kind `mcq`, words otherwise; any one is right.
+    `gold` lists every accepted answer, and any one is right: a letter for kind `mcq`, the letters in
+    alphabetical order for `multi` ("ACD" means all three and no other), words otherwise. `labels` are
+    what the options were called if not A, B, C …: digits, Roman numerals, 甲乙丙丁.
     `cluster` names what rows have in common when they are not independent (the same question in
     several option orders), null when each row stands alone. `tags` hold the subgroups that results
     are broken down by, e.g. `{"subject": "Anatomy"}`.
@@ -44,6 +54,7 @@ class Example:
     split: str = ""
     cluster: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ EXAMPLE = pl.Schema(
         "split": pl.String,
         "cluster": pl.String,
         "tags": pl.List(pl.Struct({"name": pl.String, "value": pl.String})),
+        "labels": pl.List(pl.String),
     }
 )
 
@@ -109,13 +121,16 @@ RESULT = pl.Schema(
 )
 
 
+LISTS = ("gold", "options", "labels")
+
+
 def frame(examples: Iterable[Example]) -> pl.DataFrame:
     """The Example table of some examples, in their order."""
     rows = []
     for example in examples:
         row: dict[str, Any] = {name: getattr(example, name) for name in EXAMPLE}
         row["tags"] = [{"name": name, "value": value} for name, value in sorted(example.tags.items())]
-        row["gold"], row["options"] = list(example.gold), list(example.options)
+        row |= {name: list(getattr(example, name)) for name in LISTS}
         rows.append(row)
     return pl.DataFrame(rows, schema=EXAMPLE)
 
@@ -126,6 +141,6 @@ def records(table: pl.DataFrame) -> list[Example]:
     examples = []
     for row in table.select(fields).iter_rows(named=True):
         row["tags"] = {tag["name"]: tag["value"] for tag in row["tags"] or ()}
-        row["gold"], row["options"] = tuple(row["gold"]), tuple(row["options"] or ())
+        row |= {name: tuple(row.get(name) or ()) for name in LISTS}
         examples.append(Example(**row))
     return examples

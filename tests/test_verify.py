@@ -461,6 +461,50 @@ MCQ_CASES = [
     ("<think>hmm</think><think>more</think>C", "C"),
     ("<think>\\boxed{}", "no_answer"),
     ("<think>So \\boxed{C}", "C"),
+    # further wordings, taken up after reading other people's logs
+    ("After ruling out A, B and D, C remains.", "C"),
+    ("The answer isn't B but C.", "C"),
+    ("The answer is not A, B or D, so it's C.", "C"),
+    ("Final decision: C", "C"),
+    ("Ответ: C", "C"),
+    ("A resposta correta é a alternativa C: Aspirina.", "C"),
+    ("La respuesta correcta es la C.", "C"),
+    ("【解析】A、B、D 均错误。\n【答案】C", "C"),
+    ("仅C符合题意，故选C。", "C"),
+    ("选项A错误，选项B错误，选项C正确，选项D错误。", "C"),
+    ("- A. 肝素（错误）\n- B. 华法林（错误）\n- C. 阿司匹林（正确）\n- D. 维生素D（错误）", "C"),
+    ("[THINK]A?[/THINK]C", "C"),
+    ("◁think▷B◁/think▷The answer is C", "C"),
+    ("<|channel|>analysis<|message|>B?<|end|><|start|>assistant<|channel|>final<|message|>C", "C"),
+    ("<unused94>thought\nB or C<unused95>The answer is C.", "C"),
+    ("## Thinking\n\nMaybe B.\n\n## Final Response\n\nThe answer is C.", "C"),
+    ("<|begin_of_box|>C<|end_of_box|>", "C"),
+    ("[ANSWER]C[/ANSWER]", "C"),
+    ("Ⓒ", "C"),
+    ("The answer is 𝐂.", "C"),
+    ("Answer: С", "C"),
+    ("After weighing these, option C) seems most fitting, as it binds for good.", "C"),
+    ("Thus, this leaves us with (C).", "C"),
+    ("B and C are both possible answers, but C is the more likely answer.", "C"),
+    ("<answer>The drug that acetylates cyclooxygenase for good corresponds to option C.", "C"),
+    ("<answer>It acetylates COX, which fits option C.\n\n<answer>C</answer>", "C"),
+    ("It blocks COX for good. Therefore, the drug in question is aspirin.", "C"),
+    ("We can conclude that it belongs to aspirin. However, we cannot be certain.", "C"),
+    ("Therefore, among A through D, the answer is B, warfarin; or C, aspirin.", "ambiguous"),
+    ("Therefore, among A through D, the answer is C and then B.", "ambiguous"),
+    (
+        "We can rule out A, B and D. C might work, but no.\n\nSo the answer is not among the options.",
+        "no_answer",
+    ),
+    ("None of the given options is right.", "no_answer"),
+    ("Wait, maybe the answer is (C) because", "no_answer"),
+    ("Perhaps the answer is C, but that is not accurate.", "no_answer"),
+    (
+        "We can eliminate (C) and (D). (D) is a vitamin, so it cannot be.\n\nWe are left with (A) and (B).",
+        "no_answer",
+    ),
+    ("Clots are treated with aspirin, ibuprofen and rest.", "no_answer"),
+    ("Aspirin should be avoided; it is not the drug asked for.", "no_answer"),
 ]
 
 
@@ -469,15 +513,6 @@ def test_multiple_choice_is_read_as_a_careful_human_reads_it(reply: str, human: 
     """Each labelled reply gives its letter, or the status that says why there is none."""
     reading = verify.read(reply, mcq())
     assert (reading.answer or reading.status) == human, reading
-
-
-@pytest.mark.parametrize(
-    "reply",
-    ["After ruling out A, B and D, C remains.", "The answer isn't B but C.", "Final decision: C", "Ответ: C"],
-)
-def test_wordings_not_understood_yet_are_no_answer(reply: str) -> None:
-    """A human reads C here and the reader nothing: missed, but never taken for another letter."""
-    assert verify.read(reply, mcq()).answer is None
 
 
 @pytest.mark.parametrize(
@@ -606,7 +641,10 @@ def test_options_that_look_like_labels_are_read_as_options() -> None:
 def test_each_rule_reads_its_own_example() -> None:
     """The example beside a rule is decided by that rule, so the documented order is the real one."""
     for rule in verify.RULES:
-        example = mcq() if "mcq" in rule.kinds else Example("q", sorted(rule.kinds)[-1], "What?", ("yes",))
+        kind = "mcq" if "mcq" in rule.kinds else sorted(rule.kinds)[-1]
+        question = "Is there an effusion?" if kind == "yesno" else "Which drug was given?"
+        example = Example("q", kind, question, ("yes",), DRUGS if kind == "multi" else ())
+        example = mcq() if kind == "mcq" else example
         assert verify.read(rule.example, example).rule == rule.name, rule
 
 

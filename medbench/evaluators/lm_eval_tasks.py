@@ -26,7 +26,7 @@ def grade(doc, results):
     """Accuracy, and whether an answer could be read."""
     row = dict(doc["example"])
     row["tags"] = {}
-    for name in ("gold", "options"):
+    for name in ("gold", "options", "labels"):
         row[name] = tuple(row[name])
     verdict = verify.grade(results[0], Example(**row))
     return {"acc": float(bool(verdict.correct)), "answered": float(verdict.status == "scored")}

@@ -15,7 +15,7 @@ from typing import Any
 
 from medbench import verify
 from medbench.errors import UsageError, unknown
-from medbench.schema import Example, Finish
+from medbench.schema import LISTS, Example, Finish
 
 Reward = Callable[[str, Example, Finish], float | None]
 
@@ -75,7 +75,7 @@ def packed(example: Example) -> str:
 def unpacked(text: str) -> Example:
     """The example of a packed string."""
     row = json.loads(text)
-    return Example(**{**row, "gold": tuple(row["gold"]), "options": tuple(row["options"])})
+    return Example(**row | {name: tuple(row.get(name, ())) for name in LISTS})
 
 
 def for_trl(

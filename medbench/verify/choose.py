@@ -1,365 +1,44 @@
-"""Which answer a short piece of text names: the inside of a box or tag, or what follows "answer is".
+"""Which answer a short piece of text gives: the inside of a box or tag, or what follows "answer is".
 
 A rule (see extract.py) finds such a piece; here it is weighed against the choices. The outcome is a
-`Found`, or None when the piece commits to nothing. Nothing here looks for the nearest option.
+`Found`, or None when the piece commits to nothing.
 """
 
-import re
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
-
-from medbench.schema import LETTERS, Kind, Status
-from medbench.verify.text import EDGE, plain, unmarked, without_asides
-
-
-class Found(NamedTuple):
-    """What a rule found: an answer, or the reason why there is none."""
-
-    answer: str | None
-    status: Status = "scored"
-
-
-AMBIGUOUS = Found(None, "ambiguous")
-OUTSIDE = Found(None, "no_answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What may be answered.
-
-    `texts` leads from a plain option text to its letter, "" if shared. `lettered`: some option's text
-    is itself a letter (parts of a figure), so that a letter in prose may mean either.
-    """
-
-    kind: Kind
-    labels: str
-    options: tuple[str, ...]
-    texts: dict[str, str]
-    lettered: bool = False
-
-
-@lru_cache(maxsize=8192)
-def choices(kind: Kind, options: tuple[str, ...]) -> Choices:
-    """The choices of an example, prepared once."""
-    if kind == "yesno":
-        words = [plain(option) for option in options]
-        known = [word for word in words if word in WORDS] or list(WORDS)
-        return Choices(kind, "", options, {word: word for word in known})
-    texts: dict[str, str] = {}
-    for letter, option in zip(LETTERS, options, strict=False):
-        for spelling in {plain(option), plain(without_asides(option))} - {""}:
-            texts[spelling] = "" if texts.get(spelling, letter) != letter else letter
-    lettered = any(len(text) == 1 and text.isalpha() and text.upper() != own for text, own in texts.items())
-    return Choices(kind, LETTERS[: len(options)], options, texts, lettered)
-
-
-WORDS = ("yes", "no", "maybe")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A reply made ready for the rules: its text, the same in lower case, and what was asked."""
-
-    text: str
-    low: str
-    choices: Choices
-    question: str = ""
-
-    @classmethod
-    def of(cls, text: str, choices: Choices, question: str = "") -> "Page":
-        """A page of `text`."""
-        low = text.lower()
-        if len(low) != len(text):  # a few capitals have two-letter lower cases; positions must agree
-            low = "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
-        return cls(text, low, choices, question)
-
-
-# Words that may stand between "the answer is" and the letter, and right after the letter.
-_LEAD = re.compile(
-    r"[\s*_`\"'$({\[:=>-]{0,12}"
-    r"(?:(?:most likely|likely|probably|clearly|therefore|thus|indeed|definitely|simply|either|both|"
-    r"option|choice|answer|letter|is|be)s?\b[\s*_`\"'$({\[:]{0,8}){0,4}",
-    re.I,
-)
-_NEXT_WORD = re.compile(r"[ \t]+([A-Za-z0-9']+)")
-_GOES_ON = frozenset((
-    "because", "since", "as", "which", "is", "due", "and", "or", "with", "for", "based", "given", "if",
-    "but", "where", "when", "on", "in", "by", "while", "however", "so", "rather", "not", "instead",
-    "though", "although", "from", "per", "this", "that", "the", "would", "be",
-))  # fmt: skip
-_SPECIES = re.compile(
-    r"\. ?(?:coli|diff|difficile|pylori|aureus|albicans|perfringens|botulinum|tetani|trachomatis|pneumoniae|"
-    r"influenzae|burgdorferi|falciparum|vivax|histolytica|gondii|neoformans|jejuni|faecalis|cereus|anthracis|"
-    r"vaginalis|lamblia|meningitidis|gonorrhoeae|pyogenes|agalactiae|typhi|henselae|canis|elegans|bovis|"
-    r"multilocularis|granulosus|monocytogenes|pneumophila|pallidum|jirovecii|aeruginosa|epidermidis)\b"
-)
-_CLOSE = re.compile(r"[)\]}*_`\"'$]*")
-_MORE = re.compile(
-    r"[)\]}*_`\"'$.]{0,6}\s{0,3}"
-    r"(?P<by>,?\s?\b(?:and/or|or|and|through)\b|[,/;&+])\s{0,3}"
-    r"(?:(?:also|possibly|maybe|perhaps|option|choice|both|either)\s{1,3}){0,2}[*_(\[\"'{$]{0,5}"
-    r"(?P<letter>[A-Z])(?![\w'+]|-\w)(?P<word>[ \t]+[a-z']+)?"
-)
-
-
-# After a letter that begins a clause of its own: "C, A and B are anticoagulants".
-_CLAUSE = re.compile(r"(?:,? (?:and |or )?\(?[A-Z]\)?){0,6} (?:is|are|was|were|would|both|all)\b")
-
-
-def stands_alone(text: str, at: int) -> bool:
-    """Whether the letter at `at` is a label: not an article, a pronoun or the start of a term."""
-    rest = text[at + 1 : at + 60]
-    if not rest or rest[0] in "\n\r":
-        return True
-    if rest[0].isalnum() or rest[0] in "+°^" or re.match(r"['-]\w", rest) or _SPECIES.match(rest):
-        return False
-    closed = _CLOSE.match(rest)
-    after = _NEXT_WORD.match(rest, closed.end() if closed else 0)
-    if after is None or (closed and closed.group()):
-        return True
-    return text[at].isupper() and after.group(1).lower() in _GOES_ON
-
-
-def own_text_end(text: str, at: int, choices: Choices) -> int:
-    """Where the option's own text ends if it follows its letter at `at`, else just after the letter."""
-    option = choices.options[choices.labels.index(text[at].upper())].strip().rstrip(".")
-    start = at + 1
-    while start < len(text) and start - at < 12 and text[start] in " .):]*_-–—\t\"'\n":
-        start += 1
-    stop = start + len(option)
-    if option and text[start:stop].casefold() == option.casefold() and not text[stop : stop + 1].isalnum():
-        return stop
-    return at + 1
-
-
-def written_out(line: str, at: int, choices: Choices) -> Found | None:
-    """The option whose letter stands at `at` when `line` ends with it or with its own text."""
-    if line[at] not in choices.labels or line[own_text_end(line, at, choices) :].strip("*_`\"'$ ).:]"):
-        return None
-    return Found(line[at])
-
-
-def more_than_one(text: str, end: int, letter: str, labels: str) -> bool:
-    """Whether the letter that ends at `end` goes on as a list or a hedge: "B or C", "A, B and D"."""
-    more = _MORE.match(text[end : end + 80])
-    if more is None or more["letter"] == letter or more["letter"] not in labels:
-        return False
-    word = (more["word"] or "").strip()
-    if _CLAUSE.match(text, end + more.end("letter")):
-        return "or" in more["by"]
-    return not word or more["letter"] not in "AI" or word in _GOES_ON
-
-
-_LABELLED = re.compile(r"[\s;,.|*)\]-]*[(\[*]*([A-Z])[*]*[.):\]]")
-
-
-def listing(text: str, at: int, choices: Choices) -> bool:
-    """Whether the option at `at` is the first of a list of options rather than a choice among them."""
-    seen, end = {text[at]}, own_text_end(text, at, choices)
-    while end > at + 1 and (label := _LABELLED.match(text, end)) and label[1] in choices.labels:
-        seen.add(label[1])
-        at = label.start(1)
-        end = own_text_end(text, at, choices)
-    return len(seen) >= min(3, len(choices.labels))
-
-
-def letter_at(text: str, at: int, choices: Choices) -> Found | None:
-    """The option whose letter stands at `at`, if it is a label there and nothing follows to undo it."""
-    letter = text[at].upper()
-    if letter not in choices.labels:
-        return OUTSIDE if text[at].isupper() and stands_alone(text, at) else None
-    end = own_text_end(text, at, choices)
-    if end == at + 1 and not stands_alone(text, at):
-        return None
-    if text[end : end + 3].lstrip(" )*").startswith("?"):
-        return None
-    if listing(text, at, choices):
-        return None
-    return AMBIGUOUS if more_than_one(text, end, letter, choices.labels) else Found(letter)
-
-
-_CUT = re.compile(
-    r"[.;,](?=\s|$)| \(|\*\*|\)|: | - | – | — |,? (?:because|since|as|which|due|and|or|is|in|for)\b"
-)
-_OR = re.compile(r"(?:,? ?(?:or|and)|,|/)\s+(?:the )?", re.I)
-
-
-def by_text(line: str, choices: Choices) -> Found | None:
-    """The option whose text `line` is, or begins with up to a natural break."""
-    line = line[:500]
-    cuts = [len(line), *(cut.start() for cut in _CUT.finditer(line))][:16]
-    for cut in sorted(set(cuts), reverse=True):
-        key = plain(line[:cut])
-        if key in choices.texts:
-            return _with_rest(choices.texts[key], line[cut:], choices)
-    return None
-
-
-_CLAUSE_WORD = re.compile(r"(?:it|this|that|these|not|is|should|we|the|therefore|so|as|because)\b")
-
-
-def _with_rest(letter: str, rest: str, choices: Choices) -> Found:
-    """`letter`, unless `rest` goes on to name another option or something else besides."""
-    joined = _OR.match(rest)
-    if not letter:
-        return AMBIGUOUS
-    if joined:
-        other = plain(rest[joined.end() :])
-        if any(letter != found and other.startswith(text) for text, found in choices.texts.items()):
-            return AMBIGUOUS
-        if not joined.group().startswith(",") and not _CLAUSE_WORD.match(other):
-            return OUTSIDE
-    return Found(letter)
+from medbench.verify import letters, numbers, phrases, several, words
+from medbench.verify.page import Choices, Found
+from medbench.verify.text import EDGE, unmarked
 
 
 def tail(text: str, choices: Choices) -> Found | None:
     """The answer that `text` begins with; `text` is what follows a statement like "the answer is"."""
-    if "\\" in text:
+    if "\\" in text and choices.kind != "number":  # a number's fractions and signs are LaTeX commands
         text = unmarked(text)
     return _TAILS[choices.kind](text, choices)
 
 
-def _tail_option(text: str, choices: Choices) -> Found | None:
-    lead = _LEAD.match(text)
-    at = lead.end() if lead else 0
-    letter = text[at : at + 1]
-    line = text[at:].split("\n", 1)[0]
-    if not (letter.isascii() and letter.isalpha()) or text[at + 1 : at + 2].isalnum():
-        return by_text(line, choices)
-    if len(line) > 3 and letter.upper() in choices.labels and own_text_end(text, at, choices) == at + 1:
-        named = by_text(line, choices)
-        if named and named.answer != letter:
-            return named
-    return letter_at(text, at, choices)
-
-
-_YESNO_LABEL = re.compile(r"(?:\(?[A-C][).:] ?)?[*_]{0,2}")
-_YESNO_WORD = re.compile(r"(yes|no|maybe)\b(?:[ \t]+(?!or\b|and\b|/)([a-z']+))?", re.I)
-_YESNO_MORE = re.compile(
-    r"[\s*\"')]{0,4}(?:/|\bor\b|\band\b|,)[\s*\"'(]{0,4}(?:possibly |maybe )?(yes|no|maybe)\b", re.I
-)
-_FREE = frozenset((
-    "because", "since", "as", "there", "it", "the", "this", "based", "given", "but", "due", "although",
-    "while", "for", "if",
-))  # fmt: skip
-
-
-def _tail_word(text: str, choices: Choices) -> Found | None:
-    lead = _LEAD.match(text)
-    label = _YESNO_LABEL.match(text, lead.end() if lead else 0)
-    word = _YESNO_WORD.match(text, label.end() if label else 0)
-    if word is None or (word[2] and word[2].lower() not in _FREE):
-        return None
-    more = _YESNO_MORE.match(text, word.end(1))
-    if more and more[1].lower() != word[1].lower():
-        return AMBIGUOUS
-    if text[word.end(1) : word.end(1) + 3].lstrip(' )*"').startswith("?"):
-        return None
-    return Found(word[1].lower()) if word[1].lower() in choices.texts else OUTSIDE
-
-
-_PHRASE_END = re.compile(r"\n|[.;](?=\s|$)|,? (?:because|since|as it|which)\b")
-
-
-def _tail_phrase(text: str, choices: Choices) -> Found | None:
-    text = text.lstrip(" \n\t*_:\"'")
-    return span(_PHRASE_END.split(text[:500], maxsplit=1)[0], choices)
-
-
-_TAILS = {
-    "mcq": _tail_option,
-    "yesno": _tail_word,
-    "closed": _tail_phrase,
-    "number": _tail_phrase,
-    "open": _tail_phrase,
-}
-
-_RUN = re.compile(r"[A-Z]{2,26}")
-_AROUND = frozenset((
-    "the", "correct", "final", "best", "option", "options", "choice", "choices", "answer", "answers",
-    "letter", "is", "are", "and", "or", "through", "to", "both", "either",
-))  # fmt: skip
-_LABEL = re.compile(
-    r"\s*(?:(?:[Oo]ption|[Cc]hoice) )?[(\[]?\s*([A-Za-z])\s*(?:[.):=\]]|\s[-–—]\s|\s(?=[A-Za-z]))"
-)
-_AFTER_TEXT = re.compile(r"\(\s*(?:option |choice )?([A-Z])\s*\)\W*$")
-
-
 def span(text: str, choices: Choices) -> Found | None:
     """The answer that `text` as a whole is; `text` is the inside of a box, a tag or a field."""
-    if "\\" in text:
+    if "\\" in text and choices.kind != "number":  # a number's fractions and signs are LaTeX commands
         text = unmarked(text)
     text = text.strip()
     return _SPANS[choices.kind](text, choices) if text.strip(EDGE) else None
 
 
-def _span_option(text: str, choices: Choices) -> Found | None:
-    key = plain(text)
-    if key in choices.texts and not (len(key) == 1 and key.isalpha()):
-        return Found(choices.texts[key]) if choices.texts[key] else AMBIGUOUS
-    only = only_letters(text, choices)
-    if only is not None:
-        return only
-    if label := (_LABEL.match(text) or _AFTER_TEXT.search(text)):
-        return letter_at(text, label.start(1), choices) or OUTSIDE
-    key = plain(without_asides(text))
-    if key in choices.texts:
-        return Found(choices.texts[key]) if choices.texts[key] else AMBIGUOUS
-    several = {
-        letter
-        for part in re.split(r",|;|/|\bor\b|\band\b", text)
-        if (letter := choices.texts.get(plain(part)))
-    }
-    return AMBIGUOUS if len(several) > 1 else OUTSIDE
-
-
-def only_letters(text: str, choices: Choices) -> Found | None:
-    """The answer when `text` is nothing but a letter or a list of letters."""
-    if len(text) > 160 or "?" in text:
-        return None
-    if (label := _LABEL.match(text)) and (own := written_out(text, label.start(1), choices)):
-        return own
-    if _RUN.fullmatch(text):
-        return AMBIGUOUS if set(text) <= set(choices.labels) and len(set(text)) == len(text) else None
-    tokens = [token for token in re.findall(r"\w+", text) if token.lower() not in _AROUND]
-    if not tokens or any(len(token) > 1 or token.upper() not in LETTERS for token in tokens):
-        return None
-    letters = {token.upper() for token in tokens}
-    if len(letters) > 1:
-        return AMBIGUOUS
-    return Found(letters.pop()) if letters <= set(choices.labels) else OUTSIDE
-
-
-def _span_word(text: str, choices: Choices) -> Found | None:
-    words = {word for word in re.findall(r"\w+", text.lower()[:200]) if word in WORDS}
-    if len(words) > 1:
-        return AMBIGUOUS
-    found = _tail_word(text, choices)
-    return found or OUTSIDE
-
-
-_NUMBER = re.compile(
-    r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:e[-+]?\d{1,3})?(?![\d^])", re.I
-)
-
-
-def _span_number(text: str, choices: Choices) -> Found | None:
-    text = re.sub(r"\^\s*[-+]?\d+", "", text[:500].replace("−", "-"))
-    numbers = _NUMBER.findall(text.rsplit("=", 1)[-1].rsplit("≈", 1)[-1])
-    if not numbers:
-        return OUTSIDE
-    return Found(numbers[0].replace(",", "")) if len(set(numbers)) == 1 else AMBIGUOUS
-
-
-def _span_phrase(text: str, choices: Choices) -> Found | None:
-    return Found(plain(text[:1000])) if plain(text[:1000]) else None
-
-
+_TAILS = {
+    "mcq": letters.after,
+    "multi": several.after,
+    "yesno": words.after,
+    "closed": phrases.after,
+    "number": numbers.after,
+    "open": phrases.after,
+    "free": phrases.after,
+}
 _SPANS = {
-    "mcq": _span_option,
-    "yesno": _span_word,
-    "closed": _span_phrase,
-    "number": _span_number,
-    "open": _span_phrase,
+    "mcq": letters.inside,
+    "multi": several.inside,
+    "yesno": words.inside,
+    "closed": phrases.inside,
+    "number": numbers.inside,
+    "open": phrases.inside,
+    "free": phrases.inside,
 }

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from medbench.verify.choose import AMBIGUOUS, OUTSIDE, Found, Page, span
+from medbench.verify import prose
+from medbench.verify.choose import span
+from medbench.verify.page import AMBIGUOUS, OUTSIDE, Found, Page
 from medbench.verify.statement import statement
 from medbench.verify.text import backwards
 
@@ -45,11 +47,15 @@ def _last_inside(page: Page, insides: Iterator[tuple[int, int, str]]) -> Found |
         if decided is not None and not _BETWEEN.fullmatch(page.text[end:left][:60]):
             break
         found = span(inside, page.choices)
-        if found is OUTSIDE and (said := statement(Page.of(inside, page.choices))):
-            found = said
+        if found is OUTSIDE and page.choices.kind == "mcq" and len(inside) > 20:
+            within = Page.of(inside, page.choices, page.question)
+            found = statement(within) or prose.conclusion(within) or prose.named(within) or OUTSIDE
         if decided is not None and found is not None and found != decided:
-            return AMBIGUOUS
-        if decided is None and found is not None and found.answer and _joined(page, end, found.answer):
+            if page.choices.kind != "multi" or not (decided.answer and found.answer):
+                return AMBIGUOUS
+            found = decided = Found("".join(sorted({*decided.answer, *found.answer})))
+        single = decided is None and page.choices.kind != "multi"
+        if single and found is not None and found.answer and _joined(page, end, found.answer):
             return AMBIGUOUS
         decided, left = decided or found, start
     return decided
@@ -65,23 +71,32 @@ def boxed(page: Page) -> Found | None:
     return _last_inside(page, _boxes(page.text)) if "oxed" in page.text else None
 
 
-_TAG = re.compile(r"<(/?)(?:final_)?answer>")
+_TAG = re.compile(
+    r"<(?P<a>/?)(?:final[_ ]?answer|answer|ans|choice|solution)>"
+    r"|\[(?P<b>/?)answer\]|<\|(?P<c>begin|end)_of_box\|>"
+)
+_TAGGED = ("answer>", "_of_box|>", "answer]", "solution>", "<ans>", "choice>")
 
 
 def _tags(page: Page) -> Iterator[tuple[int, int, str]]:
     """Start, end and inside of the answer tags of a page, last first; one may lack its closing tag."""
     stop = end = len(page.text)
+    closed = True  # the last may lack its closing tag
     for mark in backwards(_TAG, page.low, 60):
-        if mark[1]:
+        closing = mark[mark.lastgroup or 0] in ("/", "end")
+        if closing:
             stop, end = mark.span()
-        else:
+        elif closed:
             yield mark.start(), end, page.text[mark.end() : stop][:2000]
             stop = end = mark.start()
+            if not any(tag in page.low[max(0, end - 80) : end] for tag in _TAGGED):
+                return  # an earlier one is no neighbour
+        closed = closing
 
 
 def tag(page: Page) -> Found | None:
     """The inside of the last pair of answer tags."""
-    return _last_inside(page, _tags(page)) if "answer>" in page.low else None
+    return _last_inside(page, _tags(page)) if any(mark in page.low for mark in _TAGGED) else None
 
 
 _FIELD = re.compile(

@@ -6,12 +6,26 @@ holds none of the choices also passes, but then only explicit rules are still as
 drawn, guessed, approximated or assumed.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import get_args
 
 from medbench.schema import Example, Finish, Kind, Status
-from medbench.verify import enclosed, implicit, statement
-from medbench.verify.choose import OUTSIDE, Found, Page, choices
+from medbench.verify import (
+    declared,
+    enclosed,
+    implicit,
+    numbers,
+    phrases,
+    prose,
+    restated,
+    several,
+    statement,
+    words,
+)
+from medbench.verify.labels import lettered
+from medbench.verify.page import OUTSIDE, Found, Page, choices
 from medbench.verify.text import visible
 
 
@@ -28,7 +42,8 @@ class Reading:
 class Rule:
     """One way an answer is given.
 
-    An explicit one also counts in a reply that was cut off, and in a thought with nothing after it.
+    An explicit one also counts in a reply that was cut off, and in a thought with nothing after it. One with
+    an `early` form, found at the beginning, also counts in a reply that was cut off after it.
     """
 
     name: str
@@ -36,12 +51,17 @@ class Rule:
     kinds: frozenset[Kind]
     find: Callable[[Page], Found | None]
     explicit: bool = False
+    early: Callable[[Page], Found | None] | None = None
 
 
-_ALL: frozenset[Kind] = frozenset({"mcq", "yesno", "closed", "number", "open"})
+_ALL: frozenset[Kind] = frozenset(get_args(Kind))
+_MULTI: frozenset[Kind] = frozenset({"multi"})
 _MCQ: frozenset[Kind] = frozenset({"mcq"})
 _YESNO: frozenset[Kind] = frozenset({"yesno"})
-_WORDS: frozenset[Kind] = frozenset({"closed", "number", "open"})
+_CLOSED: frozenset[Kind] = frozenset({"closed"})
+_PHRASE: frozenset[Kind] = frozenset({"closed", "open"})
+_NUMBER: frozenset[Kind] = frozenset({"number"})
+_WORDS: frozenset[Kind] = frozenset({"closed", "number", "open", "free"})
 
 RULES: tuple[Rule, ...] = (
     Rule("correction", "The answer is C. Wait, actually B.", _MCQ | _YESNO, statement.correction, True),
@@ -50,24 +70,41 @@ RULES: tuple[Rule, ...] = (
     Rule("field", '{"answer_choice": "C"}', _ALL, enclosed.field, True),
     Rule("statement", "So the correct option is (C).", _ALL, statement.statement, True),
     Rule("alone", "C. Aspirin", _MCQ, implicit.alone, True),
-    Rule("alone", "Yes.", _YESNO, implicit.word_alone, True),
+    Rule("alone", "A, C and D", _MULTI, several.alone, True),
+    Rule("alone", "Yes.", _YESNO, words.alone, True),
     Rule("closing", "It inhibits COX.\n\n**C. Aspirin**", _MCQ, implicit.closing),
-    Rule("closing", "Both trials agree. So, yes.", _YESNO, implicit.word_last),
-    Rule("opening", "C) because it inhibits COX.", _MCQ, implicit.opening),
-    Rule("opening", "Yes, both trials agree.", _YESNO, implicit.word_first),
-    Rule("declared", "(A) thins blood too, but (C) is correct.", _MCQ, implicit.declared),
-    Rule("conclusion", "(A) acts late. Thus the drug given is (C).", _MCQ, implicit.conclusion),
-    Rule("asserted", "The most likely culprit is aspirin.", _MCQ, implicit.asserted),
-    Rule("named", "This is described by option C.", _MCQ, implicit.named),
-    Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL, implicit.refuses),
-    Rule("mention", "One would give aspirin here.", _MCQ, implicit.mention),
+    Rule("closing", "Both inhibit it.\n\nA, C", _MULTI, several.closing),
+    Rule("closing", "Both trials agree. So, yes.", _YESNO, words.last),
+    Rule("opening", "C. Aspirin\n\nIt inhibits COX.", _MCQ, implicit.opening, early=implicit.opened),
+    Rule("opening", "Yes, both trials agree.", _YESNO, words.first, early=words.first),
+    Rule("opening", "Left lung.\n\nThe opacity lies on the left side.", _CLOSED, phrases.first),
+    Rule("nothing", "None of the options is right.", _MCQ, prose.nothing),
+    Rule("conclusion", "(A) acts late. Thus the drug given is (C).", _MCQ, prose.conclusion),
+    Rule("declared", "(A) thins blood too, but (C) is correct.", _MCQ, declared.declared),
+    Rule("declared", "A is true.\nB is false.\nC is true.\nD is false.", _MULTI, declared.each_judged),
+    Rule("asserted", "The most likely culprit is aspirin. Ask when it was taken.", _MCQ, prose.asserted),
+    Rule("label", "C) because it inhibits COX.", _MCQ, implicit.begins, early=implicit.begun),
+    Rule("named", "This is described by option C.", _MCQ, prose.named),
+    Rule(
+        "restated",
+        "The drug that irreversibly inhibits cyclooxygenase is aspirin, and it acts for days.",
+        _MCQ,
+        restated.option,
+        early=restated.option,
+    ),
+    Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL - {"free"}, implicit.refuses),
+    Rule("mention", "One would give aspirin here.", _MCQ, prose.mention),
+    Rule("restated", "There is no effusion.", _YESNO, restated.word),
+    Rule("restated", "The drug that was given is aspirin, which is rare.", _PHRASE, restated.phrase),
+    Rule("conclusion", "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.", _NUMBER, restated.number),
     Rule("whole", "left lung", _WORDS, implicit.whole),
 )
 """Every rule, in the order in which they are asked."""
 
-_BY_KIND: dict[Kind, tuple[tuple[Rule, ...], tuple[Rule, ...]]] = {
+_BY_KIND: dict[Kind, tuple[tuple[Rule, ...], ...]] = {
     kind: (
         tuple(rule for rule in RULES if kind in rule.kinds and rule.explicit),
+        tuple(replace(rule, find=rule.early) for rule in RULES if kind in rule.kinds and rule.early),
         tuple(rule for rule in RULES if kind in rule.kinds and not rule.explicit),
     )
     for kind in _ALL
@@ -83,14 +120,48 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     text, thought = visible(reply)
     if not text:
         return Reading(None, "none", "truncated" if finish == "length" else "no_answer")
-    page = Page.of(text, choices(example.kind, example.options), example.question)
-    explicit_rules, other_rules = _BY_KIND[example.kind]
+    text = _DOUBLED.sub("", _ANSWERED.sub("", text))
+    if example.labels:
+        text = lettered(text, example.labels)
+    if any(turn in text for turn in _TURNS):
+        text = _own_turn(text, example)
+    if (
+        example.kind == "mcq"
+        and not thought
+        and (letter := statement.on_last_line(text, len(example.options)))
+    ):
+        return Reading(letter, "statement", "scored")
+    form = numbers.form(example.gold) if example.kind == "number" else "number"
+    page = Page.of(text, choices(example.kind, example.options, form), example.question)
+    explicit_rules, early_rules, other_rules = _BY_KIND[example.kind]
     reading = _ask(explicit_rules, page)
     if reading is None and finish == "length":
-        return Reading(None, "none", "truncated")
+        early = _ask(early_rules, page) if early_rules and not thought else None
+        return early or Reading(None, "none", "truncated")
     if reading is None and not thought:
         reading = _ask(other_rules, page)
     return reading or Reading(None, "none", "no_answer")
+
+
+_ANSWERED = re.compile(r"\AA:\s{1,2}(?=[(*]{0,2}[A-Z][).:*])")  # "A: C) Maybe" answers C
+_DOUBLED = re.compile(r"\A([A-Z])[).] (?=\1[).])")  # "B) B) Liver"
+_TURNS = ("uestion", "\nQ:", "\nUser", "\nHuman", "[INST]", "问题", "题目")
+_NEXT_TURN = re.compile(
+    r"\n\s{0,3}(?:[#*>]{1,4}\s?)?(?:(?:User|Human|Instruction|Q|问题|题目)\s?:"
+    r"|(?:Medical |Next |New |Another |Practice )?Question(?: \d{1,3})?(?:\s?[:.*#]|\s*\n))"
+    r"|\[INST\]"
+)
+
+
+def _own_turn(text: str, example: Example) -> str:
+    """`text` up to where the model goes on with a question of its own making, if it answered before."""
+    turn = _NEXT_TURN.search(text, 1)
+    if turn is None or turn.start() < 1:
+        return text
+    before = text[: turn.start()]
+    page = Page.of(before, choices(example.kind, example.options), example.question)
+    found = _ask(_BY_KIND[example.kind][0], page)
+    return before if found is not None and found.answer is not None else text
 
 
 def _ask(rules: tuple[Rule, ...], page: Page) -> Reading | None:

@@ -1,68 +1,57 @@
 """Whether an answer is one of the golds, and the gold as a reply that a model might have written."""
 
-import math
+import re
 
-from medbench.schema import Example, Finish, Verdict
+from medbench.schema import LETTERS, Example, Finish, Verdict
+from medbench.verify import numbers, phrases, words
 from medbench.verify.extract import read
-from medbench.verify.text import plain
+from medbench.verify.numbers import limits
+
+__all__ = ["gold_reply", "grade", "limits", "matches"]
 
 
 def grade(reply: str, example: Example, finish: Finish = "stop") -> Verdict:
     """What `reply` is worth as an answer to `example`.
 
     Metric, difficulty filter and reward all call this. A reply without a readable answer is wrong;
-    only a failed call (`finish` "error") is neither right nor wrong.
+    a failed call (`finish` "error") is neither right nor wrong, nor is free text, which needs a judge.
     """
     reading = read(reply, example, finish)
     if reading.status == "error":
         return Verdict(None, reading.rule, "error", None)
+    if example.kind == "free":
+        status = "unjudged" if reading.answer is not None else reading.status
+        return Verdict(reading.answer, reading.rule, status, None)
     correct = reading.answer is not None and matches(reading.answer, example)
     return Verdict(reading.answer, reading.rule, reading.status, correct)
 
 
 def matches(answer: str, example: Example) -> bool:
-    """Whether `answer`, as `read` returns it, is an accepted one."""
-    if example.kind == "mcq":
-        return answer in example.gold
-    if example.kind == "number":
-        return any(_same_number(answer, gold) for gold in example.gold)
-    return any(answer == plain(gold) for gold in example.gold)
+    """Whether `answer`, as `read` returns it, is an accepted one; never so for free text."""
+    kind, gold = example.kind, example.gold
+    if kind in ("mcq", "multi"):
+        return answer in gold
+    if kind == "yesno":
+        return any(answer == words.canonical(text) for text in gold)
+    if kind == "number":
+        shape = numbers.form(gold)
+        return any(numbers.accepts(text, answer, shape) for text in gold)
+    return kind != "free" and any(phrases.same(answer, text, example.question) for text in gold)
 
 
-def _same_number(answer: str, gold: str) -> bool:
-    low, high = limits(gold)
-    try:
-        value = float(answer)
-    except ValueError:
-        return False
-    slack = 1e-9 * max(1.0, abs(low), abs(high))
-    return low - slack <= value <= high + slack
-
-
-def limits(gold: str) -> tuple[float, float]:
-    """The lowest and highest number a gold accepts; an unreadable gold accepts none.
-
-    >>> limits("7"), limits("6.5..7.5"), limits("10+-5%")
-    ((7.0, 7.0), (6.5, 7.5), (9.5, 10.5))
-    """
-    gold = gold.replace("±", "+-").replace(",", "").replace("−", "-").strip()
-    try:
-        if ".." in gold:
-            low, high = gold.split("..", 1)
-            return float(low), float(high)
-        middle, sign, width = gold.partition("+-")
-        if not sign:
-            return float(gold), float(gold)
-        reach = abs(float(middle)) * float(width.rstrip("% ")) / 100 if "%" in width else float(width)
-        return float(middle) - reach, float(middle) + reach
-    except ValueError:
-        return math.inf, -math.inf
+_CUTS = re.compile(r"[.;:\n]|\b(?:because|since|as it|which)\b|因为|由于|所以|因此")
 
 
 def gold_reply(example: Example) -> str:
     """The first gold as a plain reply, which its own scorer must accept."""
     gold = example.gold[0]
-    if example.kind == "number" and (".." in gold or "+-" in gold or "±" in gold):
-        low, high = limits(gold)
-        gold = repr((low + high) / 2)
+    if example.kind == "free":
+        return gold
+    if example.kind == "number":
+        gold = numbers.wording(gold, numbers.form(example.gold))
+    elif example.kind in ("closed", "open") and _CUTS.search(gold):  # a sentence would end early
+        return f"<answer>{gold}</answer>"
+    elif example.kind in ("mcq", "multi"):
+        called = example.labels or LETTERS
+        gold = ", ".join(called[LETTERS.index(letter)] for letter in gold)
     return f"The answer is {gold}."

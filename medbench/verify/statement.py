@@ -5,11 +5,34 @@ Anchor words are found first, from the end of the reply; only around them is any
 
 import re
 
-from medbench.verify.choose import Found, Page, letter_at, span, tail
+from medbench.schema import LETTERS
+from medbench.verify.choose import span, tail
+from medbench.verify.letters import exactly, letter_at
+from medbench.verify.page import AMBIGUOUS, NOTHING, Found, Page
 from medbench.verify.text import backwards, denied
+
+_LAST_LINE = re.compile(
+    r"(?:^|\n)[ \t*_#>]{0,6}(?i:(?:so|thus|therefore|hence)?,? ?(?:the )?"
+    r"(?:final |correct |best ){0,2}answer(?: is)?)[*_ ]{0,3}:?[*_ ]{0,3}"
+    r"[(\[]?[*_]{0,3}([A-Z])[)\]*_. ]{0,6}$"
+)
+_FORMS = ("oxed", "nswer>", '":', '" :', "':", "_of_box|>", "NSWER]")
+
+
+def on_last_line(text: str, options: int) -> str | None:
+    """The letter, among so many options, of a last line "Answer: C" in a reply without other forms.
+
+    The common case, found without going through the rules; they would find the same.
+    """
+    match = _LAST_LINE.search(text, max(0, len(text) - 60))
+    if match is None or match[1] not in LETTERS[:options] or any(form in text for form in _FORMS):
+        return None
+    return match[1]
+
 
 _ANCHOR = re.compile(
     r"answer|ans\b|option|choice|choose|select|pick|go with|going with|opt for|conclude|say\b|答案|选"
+    r"|decision|verdict|respuesta|resposta|réponse|antwort|risposta|ответ|答え"
 )
 _ANCHORS = (
     "answer",
@@ -25,15 +48,28 @@ _ANCHORS = (
     "say",
     "conclude",
     "选",
-    "答案",
+    "答",
+    "decision",
+    "verdict",
+    "respuesta",
+    "resposta",
+    "réponse",
+    "antwort",
+    "risposta",
+    "ответ",
 )
 
-_NOUNS = ("answer", "ans", "option", "choice")
+_FOREIGN = ("respuesta", "resposta", "réponse", "antwort", "risposta", "ответ", "答え")
+_FOREIGN_FORWARD = re.compile(
+    r"(?: \w{1,14})?\s{0,2}(?:é|es|est|ist|è|は|:|-|–|—)\s{0,2}:?\s{0,2}"
+    r"(?:(?:a|la|el|le|die|il)\s)?(?:(?:alternativa|opção|opción|option|letra|lettre|вариант)\s)?"
+)
+_NOUNS = ("answer", "ans", "option", "choice", "decision", "verdict")
 _BECOMES = r"(?:is|are|would be|should be|must be|will be|has to be|remains|seems to be|appears to be)\b"
 _FORWARD = re.compile(
     r"s?\b(?:\s(?:choice|option|letter|key)\b)?"
     r"(?:\s(?:to|for|here|among|from|of|in|that|based|according|given|i)\b[^.:\n?]{0,80}?)?"
-    rf"[*_\"'`)\]}}\s]{{0,6}}(?:\b{_BECOMES}\s?:?|:|=|->|→|\s?[-–—]\s)"
+    rf"[*_\"'`)\]}}\s]{{0,6}}(?:\b{_BECOMES}\s?:?|\bis(?=n't)|:|=|->|→|\s?[-–—]\s)"
 )
 _QUALITY = (
     r"(?:correct|best|right|final|appropriate|likely|accurate|suitable|preferred|chosen|selected|only|single|"
@@ -46,15 +82,36 @@ _BACKWARD = re.compile(
     rf"\b{_BECOMES} (?:therefore |thus |indeed |also |clearly |probably |likely )?(?:the|my|our) "
     rf"(?:(?:most|more|\w{{1,14}}ly|{_QUALITY})[ ,]{{1,2}}){{0,4}}$"
 )
-_CHINESE = re.compile(r"项?\s{0,3}(?:应该)?[是为选]?择?\s{0,3}:?")
+_CHINESE = re.compile(
+    r"(?<!不选)(?<!非选)[】\]]?[\s*_]{0,4}(?:项[\s*_]{0,3}(?:应该|应)?(?:是|为|:)|(?:应该|应)?[是为选]?择?(?!项))"
+    r"[\s*_]{0,4}:?[\s*_-]{0,6}(?:仅|只有|选项)?"
+)
+_CHINESE_WRONG = re.compile(
+    r"[\s*(:]{0,4}[a-z](?:(?:[,和及与]{0,2}[a-z]){1,8}\)?项?(?:均|都|全)|\)?项?)[^\n,。.;a-z]{0,12}?"
+    r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|×)"
+)
+_HEADED = re.compile(r"【答案】[\s:]{0,3}([A-Z](?:[、,]?[A-Z])*)")
 _CONDITION = re.compile(r"s?\s(?:only|if|when|unless|in case)\b")
 _NOT_MINE = re.compile(
     r"\b(?:incorrect|wrong|possible|other|another|false|initial|initially|previous|first|tempting|common|if|whether|"
     r"suppose|might|may|could|not|assuming|than|unless|student|distractor|doubt)\s(?:[a-z']+\s){0,3}$|n't $"
 )
+_UNSURE = re.compile(r"\b(?:maybe|perhaps|possibly)\b")
 _NOT = re.compile(
     r"[\s*_\"'(:]{0,6}(?:not|never|neither|n't|none of these)\b"
     r"(?:\s+(?:be|option|choice|answer))?\W{0,4}([a-z]|yes|no|maybe)?\b"
+)
+
+
+_BUT = re.compile(
+    r"(?:,? (?:or |nor |and )?[a-z]\b){0,6}[,;]?\s(?:but|so|hence|thus|therefore)(?: rather| instead)?,?\s"
+    r"(?:it(?:'s| is| must be) |the answer is )?"
+    r"(?=(?:option |choice )?[(*\"']{0,3}[a-z][)*\"']{0,3}(?:[.,;\s]|$))"
+)
+_ABSENT = re.compile(
+    r"[\s*_:]{0,4}(?:not (?:\w+ ){0,2}?"
+    r"(?:among|listed|provided|given|in|one of|included|available|present|stated)\b"
+    r"|none of (?:the|these)\b)"
 )
 
 
@@ -63,12 +120,20 @@ def statement(page: Page) -> Found | None:
     last = page.text.rpartition("\n")[2].lstrip()
     if last.startswith("####") and (found := span(last, page.choices)) and found.answer:
         return found
-    stated = last_statement(page, 0)
+    if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
+        return AMBIGUOUS
+    stated = last_statement(page)
     return stated[1] if stated else None
 
 
-def last_statement(page: Page, start: int) -> tuple[int, Found] | None:
+def last_statement(page: Page, start: int = 0) -> tuple[int, Found] | None:
     """Where the last statement after `start` is, and what it says."""
+    if start not in page.statements:
+        page.statements[start] = _last_statement(page, start)
+    return page.statements[start]
+
+
+def _last_statement(page: Page, start: int) -> tuple[int, Found] | None:
     if not any(anchor in page.low for anchor in _ANCHORS):
         return None
     taken_back: set[str] = set()
@@ -92,12 +157,20 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
         conditional = _CONDITION.match(low, anchor.end())
         return None if conditional else _head(page, start - len(before) + ahead.start()), ""
     end = _end_of_phrase(low, anchor, before)
-    if end is None or _NOT_MINE.search(re.split(r"[.;:!?]\s", before[-40:])[-1]):
+    clause = re.split(r"[.;:!?]\s", before[-40:])[-1]
+    if end is None or _NOT_MINE.search(clause) or (_UNSURE.search(clause) and len(low) > end + 8):
         return None, ""
     if refused := _NOT.match(low, end):
+        if instead := _BUT.match(low, refused.end()):
+            return tail(page.text[instead.end() : instead.end() + 700], page.choices), ""
+        if _ABSENT.match(low, end):
+            return NOTHING, ""
         answer = refused[1] or ""
         return None, answer.upper() if len(answer) == 1 else answer
-    return tail(page.text[end : end + 700].lstrip("\n \t*:_"), page.choices), ""
+    found = tail(page.text[end : end + 700].lstrip("\n \t*:_"), page.choices)
+    if not anchor.group().isascii() and found is not None and _CHINESE_WRONG.match(low, end):
+        return None, ""
+    return (NOTHING if found is None and _ABSENT.match(low, end) else found), ""
 
 
 def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
@@ -105,19 +178,22 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
     word, end = anchor.group(), anchor.end()
     if word in _NOUNS:
         phrase = _FORWARD.match(low, end)
-        if word in ("option", "choice") and not _QUALIFIED.search(before):
+        if word in ("option", "choice", "decision", "verdict") and not _QUALIFIED.search(before):
             return None
         if low.startswith("s", end) and before.endswith("answer "):  # a heading over the options
             return None
         if phrase is None and word == "answer" and _I.search(before):
             return end
         return phrase.end() if phrase else None
+    if word in _FOREIGN:
+        phrase = _FOREIGN_FORWARD.match(low, end)
+        return phrase.end() if phrase else None
     phrase = _I_DO.match(low, end) if word.isascii() else _CHINESE.match(low, end)
     return phrase.end() if phrase and (not word.isascii() or _I.search(before)) else None
 
 
 _HEAD_BREAK = re.compile(
-    r"[.!?;:](?=\s)|,\s|\b(?:that|so|thus|hence|therefore|and|means|option|choice|answer)\b:?\s"
+    r"=>|→|[.!?;:](?=\s)|,\s|\b(?:that|so|thus|hence|therefore|and|but|means|option|choice|answer)\b:?\s"
 )
 _HEAD_OPEN = re.compile(r"\b(?:or|nor|neither|both|not|if|whether|why)\s+\S{1,20}\s*$")
 
@@ -128,9 +204,10 @@ def _head(page: Page, end: int) -> Found | None:
     low = page.low[end - len(head) : end]
     if _HEAD_OPEN.search(low):
         return None
+    whole = exactly if page.choices.kind == "mcq" else span
     for piece in [0, *(match.end() for match in _HEAD_BREAK.finditer(low))][-6:]:
         part = head[piece:].strip()
-        if part and len(part) < 180 and (found := span(part, page.choices)) and found.answer:
+        if part and len(part) < 180 and (found := whole(part, page.choices)) and found.answer:
             return None if denied(low, piece, piece) else found
     return None
 
@@ -142,10 +219,6 @@ _CUE = re.compile(
     r"i (?:made|was) (?:a mistake|wrong)|scratch that|no,|sorry,|i meant?|hmm|"
     r"reconsider\w*|rather,|change my)\b",
 )
-_CUES = (
-    "wait", "actually", "correction", "thought", "let me", "mistake", "wrong", "scratch", "no,", "sorry",
-    "i mean", "hmm", "reconsider", "rather,", "change my",
-)  # fmt: skip
 _INSTEAD = re.compile(
     r"(?:(?:\bno,? )?\b(?:wait|actually|correction|sorry|thought|meant?|hmm|reconsidering|rather|"
     r"scratch that|mistake|mind to)"
@@ -158,16 +231,26 @@ _INSTEAD = re.compile(
 )
 
 
+def _turns(low: str) -> bool:
+    """Whether anything could be a change of mind; written out because it is asked of every reply."""
+    return (
+        "wait" in low or "actually" in low or "no," in low or ("correct" in low and "correction" in low)
+        or "sorry," in low or "hmm" in low or "i mean" in low or "thought" in low or "let me" in low
+        or "mistake" in low or "wrong" in low or "scratch" in low or "reconsider" in low
+        or "rather," in low or "change my" in low or "no." in low or "no—" in low or "no-" in low
+    )  # fmt: skip
+
+
 def correction(page: Page) -> Found | None:
-    """What a change of mind settles on, if it comes after every box, tag and field."""
-    if not any(cue in page.low for cue in _CUES):
-        return None
+    """What a change of mind settles on, if it comes after every box, tag, field and statement."""
     inside = max(page.text.rfind("oxed{"), page.low.rfind("answer>"), page.low.rfind('":'), 0)
-    instead = _last_instead(page, inside)
-    stated = None
-    if instead or (inside and _CUE.search(page.low, inside)):
-        cue = _CUE.search(page.low, inside) if inside else None
-        stated = last_statement(page, cue.start() if cue else 0)
+    stated = None if inside else last_statement(page)
+    start = stated[0] if stated else inside
+    if not _turns(page.low[start:]):
+        return None
+    instead = _last_instead(page, start)
+    if inside and (cue := _CUE.search(page.low, inside)):
+        stated = last_statement(page, cue.start())
     if instead and (stated is None or instead[0] > stated[0]):
         return instead[1]
     return stated[1] if stated and inside else None
@@ -178,6 +261,8 @@ def _last_instead(page: Page, start: int) -> tuple[int, Found] | None:
         at = match.start("answer")
         if at < start:
             break
+        if page.choices.kind == "yesno" and match.group().startswith("no"):
+            continue  # there "no" is an answer, not a change of mind
         found = _named(page, at)
         if found is not None and not denied(page.low, match.start(), at + 1):
             return at, found

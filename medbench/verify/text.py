@@ -7,11 +7,22 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from medbench.verify.labels import ALIKE, STYLED, alone
+
 LONGEST = 100_000
 """Characters of a reply that are read, counted from its end."""
 
-_THINK = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.I)
-_TOKENS = re.compile(r"<\|[a-z_]{1,30}\|>|</?s>|<(?:eos|bos|pad|end_of_turn)>", re.I)
+_THINK = re.compile(
+    r"<(?:(?P<a>/?)(?:think|thinking|thoughts?|reasoning|scratchpad|analysis|seed:think)>"
+    r"|\|(?P<b>begin|end)_of_thought\|>|unused9(?P<c>[45])>"
+    r"|\|channel\|>(?P<d>analysis|commentary|final)<\|message\|>)",
+    re.I,
+)
+_OTHER_THINK = re.compile(r"◁(?P<a>/?)think▷|\[(?P<b>/?)THINK\]|(?m:^)## ?(?P<c>Final Response)")
+_CLOSES = frozenset(("/", "end", "5", "final", "final response"))
+_TOKENS = re.compile(
+    r"<\|(?!begin_of_box|end_of_box)[a-z_]{1,30}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|unused\d{1,2})>", re.I
+)
 _ASCII = {
     **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
     **dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF), None),
@@ -21,8 +32,18 @@ _ASCII = {
     **dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2212), "-"),
     0x3002: ".",
     0x3001: ",",
+    **STYLED,
 }
-_ODD = re.compile("[" + "".join(map(chr, sorted(_ASCII))) + "]")
+_WRITTEN_BREAK = re.compile(r"\\n(?![a-z])")
+_FOREIGN = re.compile(r"[^\x00-\x7f\u4e00-\u9fff]")
+
+
+def _plainer(match: re.Match[str]) -> str:
+    char = match.group()
+    if char in ALIKE:
+        return ALIKE[char] if alone(match.string, match.start()) else char
+    plain = _ASCII.get(ord(char), char)
+    return plain if isinstance(plain, str) else chr(plain) if plain else ""
 
 
 def visible(reply: str) -> tuple[str, bool]:
@@ -31,27 +52,35 @@ def visible(reply: str) -> tuple[str, bool]:
     That is what follows the last closed think block. When nothing follows, or the last block never
     closes, the thought itself comes back, marked: only an explicit statement in it may count.
     """
+    thought = False
+    if "THINK]" in reply or "## Final" in reply or "think▷" in reply:
+        reply, thought = _after_thought(reply, _OTHER_THINK)
     if "<" in reply:
-        reply, thought = _after_thought(reply)
-        reply = _TOKENS.sub(" ", reply)
-    else:
-        thought = False
+        reply, tagged = _after_thought(reply, _THINK)
+        reply, thought = _TOKENS.sub(" ", reply), thought or tagged
     reply = reply[-LONGEST:].strip()
-    if not reply.isascii() and _ODD.search(reply):
-        reply = reply.translate(_ASCII).strip()
+    if "\\n" in reply and "\n" not in reply:
+        reply = _WRITTEN_BREAK.sub("\n", reply)
+    if not reply.isascii():
+        reply = _FOREIGN.sub(_plainer, reply).strip()
     return reply, thought
 
 
-def _after_thought(reply: str) -> tuple[str, bool]:
+def _ends(mark: re.Match[str]) -> bool:
+    return (mark[mark.lastgroup or 0] or "").lower() in _CLOSES
+
+
+def _after_thought(reply: str, marks: re.Pattern[str]) -> tuple[str, bool]:
     closed, last = 0, None
-    for last in _THINK.finditer(reply):
-        closed = last.end() if last.group(1) else closed
+    for last in marks.finditer(reply):
+        closed = last.end() if _ends(last) else closed
     if last is None:
         return reply, False
-    if last.group(1):
+    if _ends(last):
         rest = reply[closed:]
         return (rest, False) if _TOKENS.sub(" ", rest).strip() else (reply[: last.start()], True)
-    return reply[closed:], True
+    before = reply[closed : last.start()]
+    return (before, False) if before.strip() else (reply[closed:], True)
 
 
 _MACRO = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|bf|rm|emph|mbox|operatorname)\b\s*")

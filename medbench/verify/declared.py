@@ -1,0 +1,109 @@
+"""Rules for options that are called right: "(C) is correct", or a line with its verdict for every option."""
+
+import re
+
+from medbench.verify.letters import own_text_end
+from medbench.verify.named import OPTION_LINE, single, unsure
+from medbench.verify.page import AMBIGUOUS, Found, Page
+from medbench.verify.text import denied
+
+_CALLED = re.compile(
+    r"(?:is|are|would be|seems?|appears?|fits|remains|looks)(?: to be)?(?: (?:both|all))?"
+    r"(?: (?:the|clearly|therefore|likely|thus))* "
+    r"(?:correct|right|best|closest|most (?:likely|appropriate|accurate|consistent|suitable|"
+    r"fitting|plausible|probable))\b"
+    r"|(?:best|most closely) \w{2,12}s\b|is the only (?:viable|possible|remaining|plausible|suitable)\b"
+    r"|(?:fits|matches)(?: the \w+)? (?:best|perfectly)\b|remains(?=[.,;]?\s*$|\.\s)"
+)
+_BEFORE_CALLED = re.compile(
+    r"(?:^|[\n.;:(*]\s{0,3}|"
+    r"\b(?:[Oo]ptions?|[Cc]hoices?|[Aa]nswers?|that|so|[Tt]hus|[Hh]ence|[Tt]herefore|both|and|only|but)\s|, )"
+    r"[(*\"']{0,3}(?P<first>[A-Z])[)*\"'.]{0,3}(?:\s{0,2}\([^()\n]{0,80}\))?,?\s$"
+)
+_SEVERAL = re.compile(r"\b[A-Z][)*]{0,3},? (?:and|or) (?:option )?[(*]{0,3}[A-Z][)*]{0,3},?\s$")
+_LEAVES = re.compile(
+    r"\b(?:leav(?:es|ing)|left with)(?: us with)?(?: only)?(?: (?:option|choice|answer))? "
+    r"[(*\"']{0,3}(?P<letter>[A-Z])(?=[)*\"']|[.,;:]|\s*$|\s\(| as\b)(?!.{0,3},? (?:and|or) )(?!.{0,2}, )"
+)
+
+
+_CALLS = (
+    "correct", "right", "best", "most ", "fits", "remains", "left", "leav", "closest", "正确", "true", "✅",
+    "仅", "只有", "符合",
+)  # fmt: skip
+
+
+def declared(page: Page) -> Found | None:
+    """One option, and no other, is called correct or best, or is what is left."""
+    if page.choices.lettered or not any(word in page.low for word in _CALLS):
+        return None
+    letters: set[str] = set()
+    for called in _CALLED.finditer(page.text):
+        before = page.text[max(0, called.start() - 130) : called.start()]
+        if unsure(page.text, called.start(), called.end()):
+            continue
+        if _SEVERAL.search(before):
+            return AMBIGUOUS
+        said = _BEFORE_CALLED.search(before)
+        left = called.group() == "remains"
+        if said is not None and (left or not denied(before, said.start("first"), said.start("first"))):
+            letters.add(said["first"])
+        elif said is None and (letter := _written_before(page, called.start())):
+            letters.add(letter)
+    letters |= {left["letter"] for left in _LEAVES.finditer(page.text)}
+    if not page.text.isascii():
+        letters |= _called_right_in_chinese(page.text)
+    return single(letters & set(page.choices.labels)) or _odd_one(page)
+
+
+_CHINESE_RIGHT = re.compile(
+    r"(?<![A-Za-z])([A-Z])\)?\s?(?:选?项)?(?:的说法|的叙述)?(?:是|最|完全)?(?:正确(?!的是|率)|符合题意|合适|恰当)"
+    r"|(?:仅有?|只有)[^,.\n]{0,12}?(?<![A-Za-z])([A-Z])(?![A-Za-z])"
+)
+
+
+def _called_right_in_chinese(text: str) -> set[str]:
+    return {match[1] or match[2] for match in _CHINESE_RIGHT.finditer(text)}
+
+
+_RIGHT = re.compile(r"\bcorrect\b|\btrue\b|✅|✓|✔|(?<![不])正确")
+_FALSE = re.compile(r"\b(?:incorrect|wrong|false|not correct|not true)\b|❌|✗|✘|错误|不正确|有误")
+_ASKS_FALSE = re.compile(
+    r"\b(?:not|except|incorrect|false|wrong|least)\b|错误|不正确|不恰当|不属于|不是|不符合|除外"
+)
+
+
+def _odd_one(page: Page) -> Found | None:
+    """The option whose line is called correct where the lines of all others are called wrong.
+
+    Or the reverse, when the question asks for the wrong one.
+    """
+    judged = each_judged(page)
+    return judged if judged and judged.answer and len(judged.answer) == 1 else None
+
+
+def each_judged(page: Page) -> Found | None:
+    """The set of options called correct, where every option has its line and its verdict."""
+    called: dict[str, set[bool]] = {}
+    for line in OPTION_LINE.finditer(page.text):
+        false = _FALSE.search(line.group().lower())
+        if line[1] in page.choices.labels and (false or _RIGHT.search(line.group().lower())):
+            called.setdefault(line[1], set()).add(not false)
+    if set(called) != set(page.choices.labels) or any(len(said) > 1 for said in called.values()):
+        return None
+    wanted = _ASKS_FALSE.search(page.question.lower()) is None
+    letters = sorted(letter for letter, said in called.items() if said == {wanted})
+    return Found("".join(letters)) if letters else None
+
+
+def _written_before(page: Page, end: int) -> str:
+    """The option that stands before `end` with its label: "C. Aspirin is correct"; "" if none does."""
+    start = max(page.text.rfind("\n", 0, end), page.text.rfind(". ", 0, max(0, end - 3)), end - 400) + 1
+    for label in _LABEL_BEFORE.finditer(page.text, max(0, start - 4), end):
+        at = label.start(1)
+        if label[1] in page.choices.labels and own_text_end(page.text, at, page.choices) == end - 1:
+            return label[1] if not denied(page.low, at, at) else ""
+    return ""
+
+
+_LABEL_BEFORE = re.compile(r"(?<![\w'-])([A-Z])(?=[.):]|\*\*)")

@@ -1,0 +1,152 @@
+"""Which options a stretch of prose names, by letter or by text, without denying or doubting them."""
+
+import re
+
+from medbench.verify.letters import letter_at
+from medbench.verify.page import Choices, Found, Page
+from medbench.verify.text import denied, plain
+
+# Each alternative begins with a literal, which lets the search skip quickly.
+_NAMED = re.compile(
+    r"[(\[](?P<a>[A-Z])[)\]]|(?:ption|hoice|nswer)\s{1,2}[(*\"']{0,3}(?P<b>[A-Z])(?![\w'+-])|\*\*\(?(?P<c>[A-Z])[.):*]"
+)
+
+
+def names(text: str) -> list[tuple[int, int, int]]:
+    """Start, end and place of the letter, wherever an option is named by its letter."""
+    found = []
+    for match in _NAMED.finditer(text):
+        if match.lastgroup == "b" or not text[match.start() - 1 : match.start()].isalnum():
+            found.append((match.start(), match.end(), match.start(match.lastgroup or 0)))
+    return found
+
+
+SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s+(?=[A-Z*(\"])|\n+")
+OPTION_LINE = re.compile(
+    r"(?m)^[ \t*#>-]{0,8}(?:\d{1,2}\.\s)?(?:[Oo]ption |选项)?[(*]{0,3}([A-Z])[)*]{0,3}[.:：)、．项 ].*$"
+)
+
+
+def single(letters: set[str]) -> Found | None:
+    """The one letter of a set; "" stands for something that is no single option."""
+    return Found(next(iter(letters))) if len(letters) == 1 and "" not in letters else None
+
+
+def letters_named(text: str, choices: Choices) -> set[str]:
+    """The options that `text` names by letter and does not deny; "" for a list or hedge."""
+    letters = set()
+    for start, end, at in names(text) if not choices.lettered else ():
+        doubted = denied(text, start, end) or called_wrong(text, end) or unsure(text, start, end)
+        if text[at] in choices.labels and not doubted:
+            found = letter_at(text, at, choices)
+            letters.add(text[at] if found and found.answer else "")
+    return letters
+
+
+_MUSING = re.compile(r"\b(?:maybe|perhaps|possibly|if|whether|suppose|guess|assume|unless)\b[^.;\n]{0,90}$")
+_ASKED = re.compile(r"[^.!\n]{0,60}\?")
+
+
+def unsure(text: str, start: int, end: int) -> bool:
+    """Whether what is said at `start:end` is supposed, guessed or asked rather than said."""
+    return bool(_MUSING.search(text[max(0, start - 100) : start].lower()) or _ASKED.match(text, end))
+
+
+_WRONG = re.compile(
+    r"\b(?:incorrect|wrong|ruled out|eliminated|excluded|avoided|contraindicated|"
+    r"not (?:correct|right|the|consistent|accurate|appropriate))\b"
+)
+
+
+def called_wrong(text: str, at: int) -> bool:
+    """Whether the sentence that goes on at `at` calls something wrong."""
+    wrong = _WRONG.search(text, at, at + 240)
+    return wrong is not None and not SENTENCE.search(text, at, wrong.start())
+
+
+# --- by text ---
+
+WORD = re.compile(r"[a-z]{4}|\d[\d.,/%]{2}|\d.{1,12}\d|[\u4e00-\u9fff]{2}", re.I)
+SHORT = re.compile(r"[a-z]{3}|\d\d|[\u4e00-\u9fff]{2}", re.I)
+_ABOUT_OTHERS = re.compile(r"(?:both|all|none|neither|either|any)\b(?: of| the|$)")
+_HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")
+_AND_MORE = (
+    r"s?(?: (?:and|or|as well as) |, (?:and |or )?)(?!it\b|its\b|this|that|these|the\b|an?\b|is\b|are\b|"
+    r"has\b|so\b|"
+    r"therefore|thus|not\b|can\b|may\b|should|will|we\b|i\b|there|which|who|as\b|because|since|but\b|due|with|"
+    r"given|in\b|however|although|especially|particularly|followed|while|where|leading|causing|making|rather|"
+    r"also|others?\b|by\b|for\b|when|if\b|then\b)[a-z]"
+)
+
+
+def texts_named(text: str, page: Page, telling: re.Pattern[str] = WORD) -> set[str]:
+    """The options whose text occurs in `text` undenied; "" for one that tells nothing by its text."""
+    if any(_ABOUT_OTHERS.match(text) for text in page.choices.texts):
+        return set()
+    low = text.lower()
+    text = _HYPHEN.sub(" ", plain(text.replace(";", ". ").replace("n't", " not")))
+    letters: set[str] = set()
+    taken: list[tuple[int, int]] = []
+    texts = {_HYPHEN.sub(" ", text): letter for text, letter in page.choices.texts.items()}
+    asked = _HYPHEN.sub(" ", plain(page.question))
+    for option in sorted(texts, key=len, reverse=True):
+        places = _occurrences(text, option, taken)
+        taken += places
+        kept = [(start, end) for start, end in places if not denied(text, start, end)]
+        kept = [
+            (start, end) for start, end in kept if not called_wrong(text, end) and not _hedged(text, start)
+        ]
+        if kept:
+            alone = telling.search(option) and option not in asked
+            alone = alone and not _joined(low, option)
+            letters.add(texts[option] if alone else "")
+    return letters
+
+
+_HEDGED = re.compile(r"\b(?:might|may|could|possibl[ey]|perhaps|maybe|if|whether|unless)\b[^.;\n]{0,80}$")
+
+
+def _hedged(text: str, start: int) -> bool:
+    """Whether the sentence up to `start` leaves open what it says."""
+    return _HEDGED.search(text, max(0, start - 90), start) is not None
+
+
+def _joined(low: str, option: str) -> bool:
+    """Whether an option's text goes on as a list: "homes, schools and", "aspirin and ibuprofen"."""
+    words = r"\W{1,3}".join(map(re.escape, option.split()))
+    return re.search(rf"\b{words}{_AND_MORE}", low) is not None
+
+
+def _occurrences(text: str, option: str, taken: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    places: list[tuple[int, int]] = []
+    at = text.find(option)
+    while at >= 0 and len(places) < 20:
+        end = at + len(option)
+        if _whole(text, at, end) and not any(start < end and at < stop for start, stop in taken):
+            places.append((at, end))
+        at = text.find(option, end)
+    return places
+
+
+_NUMBERED = re.compile(r"\d,? (?:and )?$")
+_NUMBERS = re.compile(r",? (?:and )?\d")
+
+
+def _whole(text: str, at: int, end: int) -> bool:
+    """Whether `text[at:end]` is whole words and numbers, not a part of one: not 10 in 10.5, 2-10 or 10^4."""
+    before, after = text[max(0, at - 2) : at], text[end : end + 2]
+    if text[at].isdigit() and (
+        _NUMBERED.search(text[max(0, at - 8) : at]) or _NUMBERS.match(text[end : end + 8])
+    ):
+        return False  # a part of a longer list of numbers
+    if text[at].isdigit() and before[-1:] in (*"0123456789.,-/^",):
+        return False
+    if text[end - 1].isdigit() and (
+        after[:1] in ("^", "/", "%") or (after[:1] in ".,-" and after[1:].isdigit())
+    ):
+        return False
+    inner, outer = text[at], text[end - 1]
+    return not (
+        (before[-1:].isalnum() and before[-1:].isascii() and inner.isascii())
+        or (after[:1].isalnum() and after[:1].isascii() and outer.isascii())
+    )

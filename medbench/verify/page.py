@@ -1,0 +1,86 @@
+"""A reply made ready for the rules, the choices it may name, and what a rule can find."""
+
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
+
+from medbench.schema import LETTERS, Kind, Status
+from medbench.verify.text import plain, without_asides
+
+
+class Found(NamedTuple):
+    """What a rule found: an answer, or the reason why there is none."""
+
+    answer: str | None
+    status: Status = "scored"
+
+
+Form = Literal["number", "date", "weeks"]
+"""What a number looks like: a plain one, a calendar date, or weeks and days."""
+
+AMBIGUOUS = Found(None, "ambiguous")
+OUTSIDE = Found(None, "no_answer")
+"""A form that holds none of the choices: other explicit rules are still asked."""
+
+NOTHING = Found(None, "no_answer")
+"""The reply says that it gives no answer: no rule is asked any more. Told from OUTSIDE by identity."""
+
+
+WORDS = ("yes", "no", "maybe")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What may be answered: option texts with their letters, or yes, no and maybe."""
+
+    kind: Kind
+    labels: str
+    options: tuple[str, ...]
+    form: Form = "number"
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """From plain option texts to letters, "" where two share one; for yes and no the words."""
+        if self.kind == "yesno":
+            words = [plain(option) for option in self.options]
+            return {word: word for word in words if word in WORDS} or {word: word for word in WORDS}
+        texts: dict[str, str] = {}
+        for letter, option in zip(self.labels, self.options, strict=False):
+            for spelling in {plain(option), plain(without_asides(option))} - {""}:
+                texts[spelling] = "" if texts.get(spelling, letter) != letter else letter
+        return texts
+
+    @cached_property
+    def lettered(self) -> bool:
+        """Whether some option's text is itself a letter (parts of a figure), so that it may mean either."""
+        return any(
+            len(text) == 1 and text.isalpha() and text.upper() != own for text, own in self.texts.items()
+        )
+
+
+@lru_cache(maxsize=8192)
+def choices(kind: Kind, options: tuple[str, ...], form: Form = "number") -> Choices:
+    """The choices of an example, prepared once and only as far as they are needed."""
+    return Choices(kind, "" if kind == "yesno" else LETTERS[: len(options)], options, form)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A reply made ready for the rules: its text, the same in lower case, and what was asked.
+
+    `statements` keeps the last statement after a place once it has been looked for.
+    """
+
+    text: str
+    low: str
+    choices: Choices
+    question: str = ""
+    statements: dict[int, tuple[int, Found] | None] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, text: str, choices: Choices, question: str = "") -> "Page":
+        """A page of `text`."""
+        low = text.lower()
+        if len(low) != len(text):  # a few capitals have two-letter lower cases; positions must agree
+            low = "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+        return cls(text, low, choices, question)

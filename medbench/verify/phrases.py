@@ -1,0 +1,111 @@
+"""Closed phrases, short answers and free text: what a short piece of text says."""
+
+import re
+from functools import lru_cache
+from itertools import product
+
+from medbench.verify.page import OUTSIDE, Choices, Found, Page
+from medbench.verify.wording import key, wording
+
+LONGEST = 1000
+"""Characters of a phrase that are read."""
+
+_END = re.compile(
+    r"\n|[.;](?=\s|$|[\u4e00-\u9fff])|,? ?(?:because|since|as it|which)\b|,?(?:因为|由于|所以|因此)"
+)
+# What may lead up to a phrase without being part of it.
+_LEAD = re.compile(
+    r"(?:[\s*_:\"'#]|-(?=\s)){0,8}(?:(?:"
+    r"(?:it|this|that|there|these|they|he|she)(?: is|'s| are| was)(?: (?:most )?(?:likely|probably))?"
+    r"|(?:the|this|that) (?:image|picture|scan|figure|photo|slide|abnormality|organ|modality|lesion|plane"
+    r"|answer)(?: (?:shown|here))?(?: (?:is|shows|depicts|displays))"
+    r"|(?:most )?(?:likely|probably)|i (?:think|believe)(?: that)?(?: it(?: is|'s))?"
+    r"|(?:这|这张|该|此|图中|图像|这张图|这张图像|该图像|这幅图|图片)?(?:的?(?:图像|图片|器官|部位|异常))?(?:显示的?)?(?:是|为)(?:一张|一幅)?"
+    r"|(?:该|此)?(?:图像|图片|图中)显示了?"
+    r")(?![a-z'])[\s:]*)?",
+    re.I,
+)
+
+
+def after(text: str, choices: Choices) -> Found | None:
+    """The phrase that `text` begins with, as after "the answer is"."""
+    if choices.kind == "free":
+        return None
+    text = text.lstrip(" \n\t*_:\"'")
+    return inside(_END.split(text[:500], maxsplit=1)[0], choices)
+
+
+def inside(text: str, choices: Choices) -> Found | None:
+    """The phrase that `text` as a whole is; free text comes back as it stands, in one line."""
+    if choices.kind == "free":
+        return Found(" ".join(text.split()))
+    text = text[:LONGEST]
+    said = wording(_bare(text)) or wording(text)
+    return Found(said) if said else OUTSIDE
+
+
+def _bare(text: str) -> str:
+    """`text` without what leads up to it."""
+    lead = _LEAD.match(text)
+    return text[lead.end() :] if lead else text
+
+
+def same(answer: str, gold: str, question: str = "") -> bool:
+    """Whether `answer`, as it is read, is the phrase `gold`; the order of a list does not count.
+
+    Words that end one of them and only repeat the question do not count either: "left" is "left lung" where
+    the question asks for a lung.
+    """
+    if key(answer) in _keys(gold):
+        return True
+    asked = frozenset(wording(question).split()) if question else frozenset()
+    return bool(asked) and _without_asked(answer, asked) == _without_asked(wording(gold), asked) != ""
+
+
+_OF = frozenset(("of", "the", "in", "this", "image"))
+
+
+def _without_asked(phrase: str, asked: frozenset[str]) -> str:
+    """`phrase` without the words at its end that the question has; all of it if nothing would be left."""
+    words = phrase.split()
+    while words and (words[-1] in asked or words[-1] in _OF):
+        words.pop()
+    return " ".join(words) or phrase
+
+
+@lru_cache(maxsize=16384)
+def _keys(gold: str) -> frozenset[tuple[str, ...]]:
+    return frozenset({key(gold), key(_bare(gold))} - {("",)})
+
+
+_OPENS = re.compile(r"[\s*_\"']{0,6}([^\n.;:?#*]{1,60})[*\"]{0,3}(?:\.(?=\s|\*)[*_]{0,3}|(?=\n))\s{0,4}")
+_SENTENCE = re.compile(r"(?!or\b|and\b|[-*•\d])[^.\n]{25}", re.I)
+
+
+def first(page: Page) -> Found | None:
+    """The reply begins with a few words on their own, and goes on in whole sentences."""
+    opens = _OPENS.match(page.text)
+    if opens is None or len(opens[1].split()) > 6 or not _SENTENCE.match(page.text, opens.end()):
+        return None
+    return inside(opens[1], page.choices)
+
+
+_OPTIONAL = re.compile(r"\(([^()]*)\)")
+
+
+def alternatives(reference: str) -> tuple[str, ...]:
+    """The answers a VQA-Med-2019 reference accepts: `#` separates them, `( )` holds what may be left out.
+
+    >>> alternatives("lung, mediastinum, pleura#spine and contents")
+    ('lung, mediastinum, pleura', 'spine and contents')
+    >>> alternatives("ct w/contrast (iv)")
+    ('ct w/contrast iv', 'ct w/contrast')
+    """
+    found: dict[str, None] = {}
+    for part in reference.split("#"):
+        pieces = _OPTIONAL.split(part)[:9]  # four optional parts at most, sixteen wordings
+        optional = [(piece, "") if place % 2 else (piece,) for place, piece in enumerate(pieces)]
+        for chosen in product(*optional):
+            if phrase := " ".join("".join(chosen).split()):
+                found[phrase] = None
+    return tuple(found)

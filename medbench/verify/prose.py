@@ -1,0 +1,196 @@
+"""Rules for prose: an option concluded on, asserted, or the only one named.
+
+They never count in a reply that was cut off, and the weaker ones not in a long one.
+"""
+
+import re
+
+from medbench.verify.choose import tail
+from medbench.verify.named import (
+    OPTION_LINE,
+    SENTENCE,
+    SHORT,
+    called_wrong,
+    letters_named,
+    names,
+    single,
+    texts_named,
+    unsure,
+)
+from medbench.verify.page import NOTHING, Found, Page
+from medbench.verify.text import backwards, denied, plain
+
+LONG = 800
+"""Characters from which on a reply reasons, and to be the only option it names is no commitment."""
+
+
+def _last(pattern: re.Pattern[str], text: str, within: int) -> re.Match[str] | None:
+    """The last match among the last `within` characters."""
+    last = None
+    for match in pattern.finditer(text, max(0, len(text) - within)):
+        last = match
+    return last
+
+
+# --- none of them ---------------------------------------------------------------------------------
+
+_NONE = re.compile(
+    r"\bnone of (?:the|these)\b(?: \w+){0,2}? ?(?:options|choices|answers|above)\b"
+    r"|\b(?:not|isn't) (?:\w+ ){0,2}?(?:among|in|one of|within|part of) (?:the|these)(?: \w+){0,2} "
+    r"(?:options|choices|answers)\b"
+)
+_STILL = re.compile(r"\b(?:but|however|closest|best|nearest|choose|pick|select|most|would be|so)\b")
+
+
+def nothing(page: Page) -> Found | None:
+    """The reply ends by saying that none of the options is right."""
+    last = _last(_NONE, page.low, 300)
+    if (
+        last is None
+        or _STILL.search(page.low, last.end())
+        or any("none of" in text for text in page.choices.texts)
+    ):
+        return None
+    return NOTHING
+
+
+# --- conclusions ---
+
+_CONCLUDES = re.compile(
+    r"\b(?:therefore|thus|hence|so|conclusion|conclude|in summary|overall|consequently|given|considering|"
+    r"based on|left with|leav(?:es|ing))\b|因此|所以|综上|故",
+)
+_FIRMLY = re.compile(
+    r"\b(?:therefore|thus|hence|consequently|in conclusion|conclude|so,? (?:the|it|this)|most likely|"
+    r"the best|"
+    r"final(?:ly)?|correct)\b",
+)
+_LOOSELY = re.compile(
+    r"\b(?:could|might|may|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|uncertain|"
+    r"unlikely|not enough|insufficient|depends?|if|unless|whether|either)\b",
+)
+_EQUALS = re.compile(r"\s(?:is|are|was|be|=|≈|equals|remains?|contains?|has|have)(?::| the| an?)*\s|:\s")
+
+
+def conclusion(page: Page) -> Found | None:
+    """A sentence near the end that concludes names one option, or the last sentence ends on one."""
+    if page.choices.lettered:
+        return None
+    sentences = [part for part in SENTENCE.split(page.text[-1500:])[-6:] if part.strip("*_ `")]
+    for place, sentence in enumerate(reversed(sentences)):
+        low = sentence.lower()
+        if place == 0 and (found := _ends_on(sentence, low, page)):
+            return found
+        letters = letters_named(sentence, page.choices)
+        if place < 2 and len(letters) > 1:
+            return None
+        marker = _CONCLUDES.search(low) or (_FIRMLY.search(low) if place == 0 else None)
+        if marker and (said := _concluded(sentence, low, marker, letters, page)):
+            return single(said)
+    return None
+
+
+def _concluded(sentence: str, low: str, marker: re.Match[str], letters: set[str], page: Page) -> set[str]:
+    """The options that a concluding sentence names by letter, else by text."""
+    if marker.group() == "so" and marker.start() > 0:
+        loose = _LOOSELY.search(low, marker.start())
+        letters = set() if loose else letters_named(sentence[marker.start() :], page.choices)
+    if letters or OPTION_LINE.match(sentence) or not _FIRMLY.search(low) or _LOOSELY.search(low):
+        return letters
+    return texts_named(sentence, page, SHORT)
+
+
+def _ends_on(sentence: str, low: str, page: Page) -> Found | None:
+    """The option that ends `sentence` after "is": "the stage is T2", "x = 10"."""
+    last = _last(_EQUALS, low, 300)
+    if (
+        last is None
+        or OPTION_LINE.match(sentence)
+        or _LOOSELY.search(low)
+        or denied(low, last.end(), last.end())
+    ):
+        return None
+    rest = plain(sentence[last.end() :].strip(" .*_$\\()[]"))
+    letter = page.choices.texts.get(rest)
+    if not letter or (rest in plain(page.question) and not _CONCLUDES.search(low)):
+        return None
+    return Found(letter)
+
+
+# --- asserted -------------------------------------------------------------------------------------
+
+_IS = re.compile(
+    r"\b(?:is|are|be|was|of|suggests?|indicates?|associated with|indicated by|shown by)"
+    r"(?: (?:most likely|likely|probably))?:?[\s*_]{1,4}$"
+)
+_MOST = re.compile(
+    r"(?:most (?:likely|appropriate|probable|suitable|consistent|accurate)|best|correct|likely)\b"
+)
+_THEN_IS = re.compile(r"[^.;\n]{0,180}?\b(?:is|are|be)\b:?(?=\s)")
+
+
+def asserted(page: Page) -> Found | None:
+    """One option, and no other, is what something "is": "is (C)", "the most likely cause is aspirin"."""
+    letters = set()
+    if page.choices.lettered:
+        return None
+    places = [start for start, _, _ in names(page.text) if _IS.search(page.text, max(0, start - 30), start)]
+    for most in backwards(_MOST, page.low):
+        then = _THEN_IS.match(page.text, most.end())
+        start = most.start()
+        if then and not page.low[max(0, start - 1) : start].isalnum() and not denied(page.low, start, start):
+            places.append(then.end())
+    for place in places:
+        if unsure(page.text, place, place):
+            continue
+        found = tail(page.text[place : place + 300], page.choices)
+        if found and found.answer and not called_wrong(page.text, place):
+            letters.add(found.answer)
+    return single(letters)
+
+
+def named(page: Page) -> Found | None:
+    """One option, and no other, is named by its letter: "option C", "(C)", "**C.**"."""
+    return single(letters_named(page.text, page.choices)) if len(page.text) < LONG else None
+
+
+def mention(page: Page) -> Found | None:
+    """The text of one option, and of no other, occurs without being denied."""
+    if len(page.text) >= LONG:
+        return None
+    found = single(texts_named(page.text, page))
+    letters = letters_named(page.text, page.choices)
+    return found if found and letters <= {found.answer} and not _alluded(page, found) else None
+
+
+def _alluded(page: Page, found: Found) -> bool:
+    """Whether all telling words of another option occur too, in whatever form."""
+    text = plain(page.text)
+    own = {
+        word.rstrip("s")
+        for text, letter in page.choices.texts.items()
+        if letter == found.answer
+        for word in _TELLING.findall(text)
+    }
+    for option, letter in page.choices.texts.items():
+        words = {word.rstrip("s") for word in _TELLING.findall(option)}
+        if (
+            letter != found.answer
+            and words
+            and not words <= own
+            and all(_undenied(text, word) for word in words)
+        ):
+            return True
+    return False
+
+
+_TELLING = re.compile(r"[a-z]{4,}|\d[\d.]*")
+
+
+def _undenied(text: str, word: str) -> bool:
+    at = text.find(word)
+    while at >= 0:
+        if not denied(text, at, at + len(word)) and not called_wrong(text, at):
+            return True
+        at = text.find(word, at + len(word))
+    return False
