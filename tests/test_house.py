@@ -23,7 +23,8 @@ FLOORS = [
     {"builders", "evaluators", "trainers"},
     {"solve"},
     {"catalog", "store"},
-    {"adapters", "verify"},
+    {"adapters", "parity"},
+    {"verify"},
     {"runs"},
     {"inference", "sources", "prompts"},
     {"schema", "config", "files", "stats"},
@@ -46,6 +47,10 @@ DOORS = {
     "lm_eval": ("inference/lm_eval",),
     "matplotlib": ("trainers",),
     "PIL": ("images",),
+    "nltk": ("verify/overlap",),
+    "rouge_score": ("verify/overlap",),
+    "bert_score": ("verify/overlap",),
+    "pint": ("verify/units",),
 }
 
 HEAVY = {
@@ -58,6 +63,10 @@ HEAVY = {
     "trl",
     "lm_eval",
     "aiohttp",
+    "nltk",
+    "rouge_score",
+    "bert_score",
+    "pint",
 }
 
 ALLOWED_LONG: dict[str, str] = {}
