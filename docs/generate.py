@@ -1,5 +1,6 @@
-"""Writes the pages that can be generated: cli.md from the commands, benchmarks.md from the catalog."""
+"""Writes what can be generated: cli.md, benchmarks.md and the tables of reading.md."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import typer
 
 from medbench.catalog import Catalog
 from medbench.cli import app
+from medbench.parity import PROFILES
 from medbench.prompts import load
+from medbench.schema import Example
+from medbench.verify import RULES, read
 
 HERE = Path(__file__).parent
 
@@ -61,9 +65,86 @@ def benchmarks() -> str:
     return "\n\n".join([*parts, "## Suites", suites]) + "\n"
 
 
+DRUGS = ("Heparin", "Warfarin", "Aspirin", "Vitamin D")
+ASKED = Example("q", "mcq", "Which drug irreversibly inhibits cyclooxygenase?", ("C",), DRUGS)
+USUAL = ("C", "Answer: C", "The answer is (C).")
+TRAPS = (
+    "B or C",
+    "The answer is not C.",
+    "C is incorrect.",
+    "A 45-year-old man has chest pain.",
+    "The answer is vitamin D.",
+    "He carries hepatitis B.",
+    "A. Heparin\nB. Warfarin\nC. Aspirin\nD. Vitamin D",
+    "The options are (A), (B), (C) and (D).",
+    r"\boxed{A} \boxed{B} \boxed{C} \boxed{D}",
+    "<think>The answer is A.</think>The answer is C.",
+    "The answer is A. On reflection, the answer is C.",
+    "Answer: Z",
+    "It blocks platelets for good.",
+    "",
+)
+
+
+def code(text: str) -> str:
+    """A reply as it can stand in a cell of a table."""
+    shown = text.replace("\n", " ⏎ ").replace("|", "\\|")
+    return f"`{shown}`" if text else "(empty)"
+
+
+def rules() -> str:
+    """The rules in their order."""
+    rows = ["| rule | kinds | counts in a cut reply | what counts | example |", "|---|---|---|---|---|"]
+    for rule in RULES:
+        kinds = "all" if len(rule.kinds) > 6 else ", ".join(sorted(rule.kinds))
+        cut = "yes" if rule.explicit else "at its beginning" if rule.early else "no"
+        meaning = " ".join((rule.find.__doc__ or "").split("\n\n")[0].split())
+        rows.append(f"| `{rule.name}` | {kinds} | {cut} | {meaning} | {code(rule.example)} |")
+    return "\n".join(rows)
+
+
+def replies() -> list[str]:
+    """The replies of the comparison: usual ones, each rule's example for multiple choice, traps."""
+    return [*USUAL, *dict.fromkeys(rule.example for rule in RULES if "mcq" in rule.kinds), *TRAPS]
+
+
+def comparison() -> str:
+    """What medbench and every peer read in each of the replies."""
+    shown = replies()
+    listed = "\n".join(f"{number}. {code(reply)}" for number, reply in enumerate(shown, 1))
+    head = "| reader | " + " | ".join(str(number) for number in range(1, len(shown) + 1)) + " |"
+    rows = [head, "|---" * (len(shown) + 1) + "|"]
+    rows.append("| **medbench** | " + " | ".join(read(reply, ASKED).answer or "·" for reply in shown) + " |")
+    for name, profile in PROFILES.items():
+        if "mcq" in profile.kinds:
+            marks = [profile.grade(reply, ASKED) for reply in shown]
+            cells = [(mark.answer or "·") + ("?" if mark.how == "guessed" else "") for mark in marks]
+            rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return listed + "\n\n" + "\n".join(rows)
+
+
+def peers() -> str:
+    """Every profile: its peer, kinds, rule and flaw."""
+    rows = ["| profile | stands for | kinds | rule | known flaw |", "|---|---|---|---|---|"]
+    for name, profile in PROFILES.items():
+        kinds = ", ".join(sorted(profile.kinds))
+        cells = (profile.peer, kinds, profile.rule, profile.flaw)
+        rows.append(f"| `{name}` | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def reading() -> str:
+    """reading.md with its generated parts made anew; the rest of it is written by hand."""
+    text = (HERE / "reading.md").read_text(encoding="utf-8")
+    for name, part in {"rules": rules(), "comparison": comparison(), "peers": peers()}.items():
+        marked = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.S)
+        text = marked.sub(lambda match, part=part: f"{match[1]}\n{part}\n\n{match[2]}", text)  # type: ignore[misc]
+    return text
+
+
 def pages() -> dict[str, str]:
     """File name -> text."""
-    return {"cli.md": cli(), "benchmarks.md": benchmarks()}
+    return {"cli.md": cli(), "benchmarks.md": benchmarks(), "reading.md": reading()}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from medbench.inference.purse import Purse
 from medbench.inference.simple import Baseline, Scripted
 from medbench.inference.types import Reply, Request, Sampling
 from medbench.runs import open_run
-from medbench.schema import VERDICT, Example, frame, records
+from medbench.schema import VERDICT, Example, Kind, Status, frame, records
 from medbench.solve import Asking, solve
 from medbench.stats import clustered, pass_at, sign_test, wilson
 from tests.support import questions
@@ -46,6 +46,22 @@ def verdicts(rows: list[tuple[str, int, bool | None]], answer: str = "A") -> pl.
         for example, sample, correct in rows
     ]
     return pl.DataFrame(full, schema=VERDICT)
+
+
+def worded(rows: list[tuple[Kind, str | None, Status]], gold: str = "left lower lobe") -> pl.DataFrame:
+    """Results on made-up questions from (kind, answer, status); an answer equal to `gold` is right."""
+    table = frame([Example(str(i), kind, "?", (gold,)) for i, (kind, _, _) in enumerate(rows)])
+    right = [None if status in ("error", "unjudged") else answer == gold for _, answer, status in rows]
+    graded = verdicts([(str(i), 0, correct) for i, correct in enumerate(right)]).with_columns(
+        answer=pl.Series([answer for _, answer, _ in rows], dtype=pl.String),
+        status=pl.Series([status for _, _, status in rows], dtype=pl.String),
+    )
+    return summarise(graded, table, 1)
+
+
+def row(found: pl.DataFrame, metric: str, group: str = "") -> dict[str, float]:
+    """The one row of a metric."""
+    return found.row(by_predicate=(pl.col("metric") == metric) & (pl.col("group") == group), named=True)
 
 
 def test_wilson_agrees_with_published_values() -> None:
@@ -129,6 +145,108 @@ def test_several_samples() -> None:
     table = frame([Example(i, "mcq", "?", ("A",), ("x", "y")) for i in "ab"])
     found = dict(summarise(verdicts(rows), table, 3).select("metric", "value").iter_rows())
     assert found == {"mean@3": pytest.approx(1 / 3), "pass@3": 0.5, "majority@3": 0.5}
+
+
+def test_words_add_overlaps() -> None:
+    """Open answers also get the mean of each measure; no answer counts 0, a failed call is left out."""
+    found = worded(
+        [
+            ("open", "left lower lobe", "scored"),
+            ("open", "left lobe", "scored"),
+            ("open", None, "truncated"),
+            ("open", None, "error"),
+        ]
+    )
+    assert found["metric"][0] == "accuracy"
+    assert row(found, "accuracy")["value"] == row(found, "exact_match")["value"] == pytest.approx(1 / 3)
+    f1 = row(found, "token_f1")
+    assert f1["value"] == pytest.approx((1 + 0.8 + 0) / 3)
+    assert (f1["n"], f1["unanswered"], f1["unscored"]) == (3, 1, 1)
+    interval = clustered([1.0, 0.8, 0.0], ["0", "1", "2"])
+    assert (f1["low"], f1["high"]) == pytest.approx(interval[1:])
+
+
+def test_only_failed_calls_are_unscored() -> None:
+    """Free text that waits for a judge, and a reply without an answer, are no failures."""
+    table = verdicts([("a", 0, True), ("b", 0, None), ("c", 0, False), ("d", 0, None)]).with_columns(
+        status=pl.Series(["scored", "unjudged", "no_answer", "error"])
+    )
+    assert evaluators.unscored(table) == 1
+
+
+def test_letters_add_none() -> None:
+    """A benchmark of letters or numbers has accuracy alone."""
+    found = worded([("mcq", "B", "scored"), ("mcq", None, "no_answer")])
+    assert found["metric"].to_list() == ["accuracy"]
+
+
+def test_free_text_without_a_judge_has_no_accuracy() -> None:
+    """It has overlaps, and waiting for a judge is no failure; a failed call is one."""
+    rows: list[tuple[Kind, str | None, Status]] = [("free", "left lobe", "unjudged")] * 3
+    found = worded([*rows, ("free", None, "error"), ("free", None, "no_answer")])
+    assert found["metric"][0] == "token_f1"
+    assert "accuracy" not in found["metric"].to_list()
+    assert (row(found, "token_f1")["n"], row(found, "token_f1")["unscored"]) == (4, 1)
+
+
+def test_judged_free_text_has_an_accuracy() -> None:
+    """Once a judge has spoken, what it left out is unscored in the accuracy."""
+    found = worded([("free", "left lower lobe", "scored"), ("free", "left lobe", "unjudged")])
+    accuracy = row(found, "accuracy")
+    assert (accuracy["value"], accuracy["n"], accuracy["unscored"]) == (1.0, 1, 1)
+    assert row(found, "token_f1")["n"] == 2
+
+
+def test_mixed_kinds() -> None:
+    """Accuracy is over all that can be graded and again by kind; overlaps are over words alone."""
+    found = worded(
+        [
+            ("yesno", "yes", "scored"),
+            ("open", "left lower lobe", "scored"),
+            ("open", "lobe", "scored"),
+            ("multi", "ACD", "scored"),
+            ("free", "lobe", "unjudged"),
+            ("free", None, "error"),
+        ]
+    )
+    assert row(found, "accuracy")["value"] == 0.25
+    assert (row(found, "token_f1")["n"], row(found, "token_f1")["unscored"]) == (3, 1)
+    parts = found.filter(pl.col("group") != "").select("group", "metric", "n").rows()
+    assert parts == [
+        ("kind=free", "token_f1", 1),
+        ("kind=multi", "accuracy", 1),
+        ("kind=open", "accuracy", 2),
+        ("kind=yesno", "accuracy", 1),
+    ]
+
+
+def test_overlaps_of_several_samples_are_clustered() -> None:
+    """The mean is over all samples, its interval over questions."""
+    table = frame([Example(i, "open", "?", ("lobe",)) for i in "ab"])
+    graded = verdicts([(i, s, False) for i in "ab" for s in range(2)], answer="left lobe")
+    found = summarise(graded, table, 2)
+    assert found["metric"][:4].to_list() == ["mean@2", "pass@2", "majority@2", "token_f1"]
+    f1 = row(found, "token_f1")
+    assert (f1["value"], f1["n"]) == (pytest.approx(2 / 3), 4)
+    assert (f1["low"], f1["high"]) == pytest.approx(clustered([2 / 3] * 4, list("aabb"))[1:])
+
+
+def test_macro_and_compare_leave_unjudged_text_out() -> None:
+    """Free text without a judge is no failure of a suite, and nothing to compare."""
+    one = verdicts([(str(i), 0, i % 2 == 0) for i in range(10)])
+    waiting = verdicts([(str(i), 0, None) for i in range(10)]).with_columns(
+        benchmark=pl.lit("c"), status=pl.lit("unjudged")
+    )
+    both = pl.concat([one, waiting])
+    found = macro("s", both).row(0, named=True)
+    assert (found["value"], found["n"], found["unscored"]) == (0.5, 10, 0)
+    assert compare(both, both).n == 10
+
+
+def test_majority_of_several_letters() -> None:
+    """For kind multi a vote is for the whole set of letters."""
+    assert majority(["AC", "ACD", "ACD", "A"], [False, True, True, False])
+    assert not majority(["AC", "AC", "ACD"], [False, False, True])
 
 
 def test_subgroups_add_up() -> None:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import medbench
-from medbench.cli import browse, build, demo, evaluate, export, train
+from medbench.cli import browse, build, demo, evaluate, export, score, train
 from medbench.errors import MedbenchError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app = typer.Typer(
 for command in (
     build.build,
     evaluate.evaluate,
+    score.score,
     train.train,
     browse.list_things,
     browse.show,

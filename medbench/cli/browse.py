@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 def list_things(
     kind: Annotated[
-        str | None, typer.Argument(help="benchmarks, suites, datasets, sources, prompts, recipes, runs.")
+        str | None,
+        typer.Argument(help="benchmarks, suites, datasets, sources, prompts, profiles, recipes, runs."),
     ] = None,
     json_out: o.Json = False,
     home: o.Home = None,
     catalog: o.CatalogFiles = None,
 ) -> None:
-    """List what there is: benchmarks, suites, datasets, sources, prompts, recipes, runs.
+    """List what there is: benchmarks, suites, datasets, sources, prompts, profiles, recipes, runs.
 
     Example: medbench list benchmarks
     """

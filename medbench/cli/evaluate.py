@@ -68,7 +68,7 @@ def evaluate(
         done = evaluators.evaluate(
             config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=progress
         )
-    report(done, tasks, json_out)
+    report(done, tasks, json_out, o.home_flag(home))
     render.hint(f"medbench show {done.run}{o.home_flag(home)}")
     refuse(done, tolerance)
 
@@ -104,9 +104,9 @@ def config_of(
     return config
 
 
-def report(done: "Evaluated", tasks: "list[Task]", json_out: bool) -> None:
+def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) -> None:
     """Print the results and what they took, and which source rows were no questions."""
-    from medbench.cli import render
+    from medbench.cli import render, scorecard
 
     for task in tasks:
         if lost := len(task.loaded.dropped):
@@ -116,6 +116,8 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool) -> None:
         typer.echo(json.dumps(done.json()))
     else:
         render.results(done.results, done.run)
+    if done.reading and not json_out:
+        scorecard.reading(done.reading, f"{done.run} --sensitivity{flag}")
     render.spent(done.tally)
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from medbench import prompts, trainers
+from medbench import parity, prompts, trainers
 from medbench.catalog import Catalog
 
 Table = tuple[list[str], list[list[Any]]]
@@ -24,6 +24,7 @@ def tables(catalog: Catalog, home: Path) -> dict[str, Table]:
             [[n, s.hub, s.license, yes(s.gated), yes(s.redistribute)] for n, s in catalog.sources.items()],
         ),
         "prompts": (["prompt", "origin"], [[n, p.origin] for n, p in prompts.load().items()]),
+        "profiles": profiles(),
         "recipes": recipes(),
         "runs": runs(home),
     }
@@ -41,6 +42,14 @@ def benchmarks(catalog: Catalog) -> Table:
         source = catalog.sources[row.source]
         rows.append([name, row.size, row.prompt, source.license, yes(source.gated), row.notes])
     return ["benchmark", "questions", "prompt", "licence", "gated", "notes"], rows
+
+
+def profiles() -> Table:
+    """Each parity profile: whose rule it is, for which kinds, and what is wrong with it."""
+    rows = []
+    for name, profile in parity.PROFILES.items():
+        rows.append([name, profile.peer, ", ".join(sorted(profile.kinds)), profile.rule, profile.flaw])
+    return ["profile", "peer", "kinds", "rule", "flaw"], rows
 
 
 def recipes() -> Table:

@@ -16,6 +16,7 @@ from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.metrics import macro, summarise
+from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model, Sampling
 from medbench.runs import Run, open_run
@@ -61,24 +62,20 @@ class Task:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation gave. `results` is table RESULT."""
+    """What an evaluation gave. `results` is table RESULT; `reading` what other readers say of the replies."""
 
     run: str
     folder: Path
     results: pl.DataFrame
     tally: Tally
-
-    @property
-    def unscored_share(self) -> float:
-        """Unscored rows among all asked."""
-        whole = self.results.filter((pl.col("group") == "") & ~pl.col("metric").str.starts_with("macro"))
-        first = whole.unique("benchmark", keep="first")
-        total = int(first["n"].sum()) + int(first["unscored"].sum())
-        return int(first["unscored"].sum()) / total if total else 0.0
+    unscored_share: float
+    """Replies that nobody could score (their call failed) among all asked."""
+    reading: Report | None = None
 
     def json(self) -> dict[str, Any]:
         """The one object that `--json` prints; values are in [0, 1], null where nothing was scored."""
-        return {"run": self.run, "results": plain(self.results)}
+        reading = self.reading.json() if self.reading else None
+        return {"run": self.run, "results": plain(self.results), "sensitivity": reading}
 
 
 def plain(results: pl.DataFrame) -> list[dict[str, Any]]:
@@ -166,9 +163,27 @@ def evaluate(
         if config.suite and len(members) > 1:
             results.append(macro(config.suite, pl.concat(members)))
         tally = summed([tally for _, tally in parts])
-        done = Evaluated(run.name, run.folder, pl.concat(results), tally)
-        seal(run, done, pl.concat(verdicts), dropped_of(tasks))
+        reading = glance(zip(verdicts, map(by_id, tasks), strict=True)) if written(config) else None
+        everything = pl.concat(verdicts)
+        share = unscored(everything) / max(everything.height, 1)
+        done = Evaluated(run.name, run.folder, pl.concat(results), tally, share, reading)
+        seal(run, done, everything, dropped_of(tasks))
     return done
+
+
+def unscored(verdicts: pl.DataFrame) -> int:
+    """How many replies nobody could score; free text that waits for a judge is not among them."""
+    return int((verdicts["status"] == "error").sum())
+
+
+def by_id(task: Task) -> dict[str, Example]:
+    """The questions of a task by their ids."""
+    return {example.id: example for example in task.examples}
+
+
+def written(config: EvalConfig) -> bool:
+    """Whether the model wrote text, which can be read in several ways."""
+    return config.protocol == "generate"
 
 
 def measure(
@@ -203,14 +218,13 @@ def dropped_of(tasks: Sequence[Task]) -> dict[str, dict[str, int]]:
 
 def seal(run: Run, done: Evaluated, verdicts: pl.DataFrame, dropped: Mapping[str, Any]) -> None:
     """Put the tables and the result object beside the journal."""
-    unscored = int(verdicts["correct"].null_count())
     run.seal(
         {"verdicts": verdicts, "results": done.results},
         {
             "kind": "eval",
             "model": run.config["model"],
             "asked": verdicts.height,
-            "unscored": unscored,
+            "unscored": unscored(verdicts),
             "dropped": dropped,
         },
         {"results.json": json.dumps(done.json(), indent=1) + "\n"},

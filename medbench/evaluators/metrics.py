@@ -2,9 +2,14 @@
 
 A verdict whose `correct` is null is unscored: left out of the value, never counted as wrong, and
 shown. A reply from which no answer could be read is wrong, and counted as unanswered too.
+
+Answers in words also get the measures of `verify.overlap`; there an unanswered reply counts 0, and only a
+failed call is unscored. Free text that no judge has read has these alone: it is in no accuracy, and not
+unscored either.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from math import sqrt
 from typing import NamedTuple
 
@@ -12,6 +17,12 @@ import polars as pl
 
 from medbench.schema import RESULT
 from medbench.stats import TINY, Interval, Z, clustered, pass_at, robust_error, sign_test, wilson
+from medbench.verify.overlap import MEASURES, overlaps
+
+WORDED = ("closed", "open", "free")
+"""Kinds whose answers are words, so that they share some with the gold."""
+
+OVERLAP = pl.Struct(dict.fromkeys(MEASURES, pl.Float64))
 
 
 def majority(answers: list[str | None], correct: list[bool]) -> bool:
@@ -24,22 +35,61 @@ def majority(answers: list[str | None], correct: list[bool]) -> bool:
 
 
 def summarise(verdicts: pl.DataFrame, examples: pl.DataFrame, samples: int) -> pl.DataFrame:
-    """Results of one benchmark: the whole, then one row per subgroup tag. Table RESULT.
+    """Results of one benchmark: the whole, then one row per kind if there are several, and per subgroup tag.
 
-    `verdicts` is table VERDICT, `examples` table EXAMPLE. With one sample the metric is `accuracy`; with
-    k > 1 it is `mean@k` (accuracy of one draw), `pass@k` and `majority@k`.
+    `verdicts` is table VERDICT, `examples` table EXAMPLE; the result is table RESULT. With one sample the
+    first metric is `accuracy`; with k > 1 it is `mean@k` (accuracy of one draw), `pass@k` and `majority@k`.
+    Kinds in `WORDED` add the measures of `verify.overlap`, means over all samples. A subgroup has its first
+    metric only.
     """
-    about = examples.select(pl.col("id").alias("example"), "tags")
-    joined = verdicts.join(about, on="example", how="left", maintain_order="left")
+    about = examples.select(pl.col("id").alias("example"), "tags", "kind", "gold", "lang")
+    joined = compared(verdicts.join(about, on="example", how="left", maintain_order="left"))
     rows = measures(joined, samples)
+    for group, part in groups(joined, examples):
+        rows += measures(part, samples, group=group)[:1]
+    return pl.DataFrame(rows, schema=RESULT)
+
+
+def compared(joined: pl.DataFrame) -> pl.DataFrame:
+    """`joined` with `overlap` (null for other kinds and failed calls), `worded`, and `graded`.
+
+    Free text is graded once a judge has spoken on any of it.
+    """
+    free = pl.col("kind").eq_missing("free")
+    judged = not joined.filter(free & (pl.col("status") == "scored")).is_empty()
+    joined = joined.with_columns(worded=pl.col("kind").is_in(WORDED), graded=~free | judged)
+    if not joined["worded"].any():
+        return joined.with_columns(overlap=pl.lit(None, OVERLAP))
+    nothing = dict.fromkeys(MEASURES, 0.0)
+    seen: dict[tuple[str, tuple[str, ...], str], dict[str, float]] = {}
+    found: list[dict[str, float] | None] = []
+    for worded, status, answer, gold, lang in joined.select(
+        "worded", "status", "answer", "gold", "lang"
+    ).iter_rows():
+        if not worded or status == "error":
+            found.append(None)
+        elif answer is None:
+            found.append(nothing)
+        else:
+            key = (answer, tuple(gold), lang)
+            if key not in seen:
+                seen[key] = overlaps(*key)
+            found.append(seen[key])
+    return joined.with_columns(overlap=pl.Series(found, dtype=OVERLAP))
+
+
+def groups(joined: pl.DataFrame, examples: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The subgroups by kind, if there are several, and by tag, as `name=value` with their verdicts."""
+    if joined["kind"].n_unique() > 1:
+        for (kind,), part in sorted(joined.group_by("kind", maintain_order=True)):
+            yield f"kind={kind}", part
     for tag in tag_names(examples):
         value = pl.col("tags").list.eval(
             pl.element().struct.field("value").filter(pl.element().struct.field("name") == tag)
         )
         grouped = joined.with_columns(group=value.list.first()).drop_nulls("group")
-        for (group,), part in sorted(grouped.group_by("group", maintain_order=True)):
-            rows += measures(part, samples, group=f"{tag}={group}")[:1]
-    return pl.DataFrame(rows, schema=RESULT)
+        for (name,), part in sorted(grouped.group_by("group", maintain_order=True)):
+            yield f"{tag}={name}", part
 
 
 def tag_names(examples: pl.DataFrame) -> list[str]:
@@ -50,21 +100,53 @@ def tag_names(examples: pl.DataFrame) -> list[str]:
 
 
 def measures(joined: pl.DataFrame, samples: int, group: str = "") -> list[dict[str, object]]:
-    """The metrics of one group of verdicts as rows of table RESULT."""
-    scored = joined.filter(pl.col("correct").is_not_null())
-    unscored = joined.height - scored.height
-    company = {"benchmark": joined["benchmark"][0], "group": group, "unscored": unscored}
+    """The metrics of one group of verdicts as rows of table RESULT: correctness, then shared words."""
+    company = {"benchmark": joined["benchmark"][0], "group": group}
+    rows = correctness(joined.filter("graded"), samples) + shared_words(joined.filter("worded"))
+    return [{**company, **row} for row in rows]
+
+
+def correctness(graded: pl.DataFrame, samples: int) -> list[dict[str, object]]:
+    """Accuracy over verdicts that are right, wrong or unscored; none of nothing."""
+    if graded.is_empty():
+        return []
+    scored = graded.filter(pl.col("correct").is_not_null())
+    unscored = graded.height - scored.height
     right = [float(value) for value in scored["correct"]]
     if samples == 1 and scored["cluster"].null_count() == scored.height:
         name, interval = "accuracy", wilson(int(sum(right)), len(right))
     else:
         name = "accuracy" if samples == 1 else f"mean@{samples}"
-        interval = clustered(right, scored.select(pl.coalesce("cluster", "example"))["cluster"].to_list())
+        interval = clustered(right, units(scored))
     unanswered = scored.filter(pl.col("status") != "scored").height
-    rows = [{**company, "metric": name, **interval._asdict(), "n": len(right), "unanswered": unanswered}]
+    rows: list[dict[str, object]] = [
+        {"metric": name, **interval._asdict(), "n": len(right), "unanswered": unanswered}
+    ]
     if samples > 1:
-        rows += [{**company, **row} for row in per_question(scored, samples)]
-    return rows
+        rows += per_question(scored, samples)
+    return [{**row, "unscored": unscored} for row in rows]
+
+
+def shared_words(worded: pl.DataFrame) -> list[dict[str, object]]:
+    """The measures of `verify.overlap`, each as the mean over replies."""
+    if worded.is_empty():
+        return []
+    known = worded.filter(pl.col("overlap").is_not_null())
+    company = {
+        "n": known.height,
+        "unanswered": known["answer"].null_count(),
+        "unscored": worded.height - known.height,
+    }
+    clusters, scores = units(known), known["overlap"].struct
+    return [
+        {"metric": name, **clustered(scores.field(name).to_list(), clusters)._asdict(), **company}
+        for name in MEASURES
+    ]
+
+
+def units(verdicts: pl.DataFrame) -> list[str]:
+    """What each verdict depends on others by: its cluster, else its question."""
+    return verdicts.select(pl.coalesce("cluster", "example"))["cluster"].to_list()
 
 
 def per_question(scored: pl.DataFrame, samples: int) -> list[dict[str, object]]:
@@ -91,7 +173,7 @@ def macro(name: str, verdicts: pl.DataFrame) -> pl.DataFrame:
     """The unweighted mean of a suite's accuracies, as one row of table RESULT.
 
     `verdicts` is table VERDICT over the benchmarks of the suite. Questions that benchmarks share, by id or
-    by cluster, count as one when it comes to the interval.
+    by cluster, count as one when it comes to the interval. Free text without a judge is in no part of it.
     """
     scored = verdicts.filter(pl.col("correct").is_not_null()).with_columns(
         right=pl.col("correct").cast(pl.Float64), unit=pl.coalesce("cluster", "example")
@@ -114,7 +196,7 @@ def macro(name: str, verdicts: pl.DataFrame) -> pl.DataFrame:
         **interval._asdict(),
         "n": scored.height,
         "unanswered": scored.filter(pl.col("status") != "scored").height,
-        "unscored": verdicts.height - scored.height,
+        "unscored": verdicts.filter(pl.col("status") == "error").height,
     }
     return pl.DataFrame([row], schema=RESULT)
 
