@@ -82,6 +82,9 @@ RULES: tuple[Rule, ...] = (
     Rule("conclusion", "(A) acts late. Thus the drug given is (C).", _MCQ, prose.conclusion),
     Rule("declared", "(A) thins blood too, but (C) is correct.", _MCQ, declared.declared),
     Rule("declared", "A is true.\nB is false.\nC is true.\nD is false.", _MULTI, declared.each_judged),
+    Rule(
+        "line", "COX is blocked.\n\nC. Aspirin\n\nIt lasts.", _MCQ, implicit.line, early=implicit.later_line
+    ),
     Rule("asserted", "The most likely culprit is aspirin. Ask when it was taken.", _MCQ, prose.asserted),
     Rule("label", "C) because it inhibits COX.", _MCQ, implicit.begins, early=implicit.begun),
     Rule("named", "This is described by option C.", _MCQ, prose.named),

@@ -110,7 +110,32 @@ def begun(page: Page) -> Found | None:
     end = own_text_end(page.text, label.start(1), page.choices)
     others = {match[1] for match in _INLINE.finditer(page.text, end)} & set(page.choices.labels) - {label[1]}
     listed = page.text[end:].lstrip("*_ \n").startswith((":", "-", "–"))
+    if end == label.end(1) and _cut_in_own_text(page, label):
+        return Found(label[1])
     return begins(page) if end > label.end(1) and not others and not listed else None
+
+
+def _cut_in_own_text(page: Page, label: re.Match[str]) -> bool:
+    """Whether the reply ends within the text of the option that it begins with."""
+    said = page.text[label.end(1) :].strip(" .):*_\n").casefold()
+    option = page.choices.options[page.choices.labels.index(label[1])].casefold()
+    return len(said) >= 30 and option.startswith(said)
+
+
+def line(page: Page) -> Found | None:
+    """One option stands written out on a line of its own, and no other line begins with a label."""
+    rows = lines(page.text)
+    labelled = [row for row in rows[:400] if _LINE_LABEL.match(row)]
+    if len(labelled) != 1 or len(rows) < 3:
+        return None
+    letter, own = _labels(labelled, page.choices)[0]
+    return Found(letter) if own and len(labelled[0].strip("*_ ")) > 3 else None
+
+
+def later_line(page: Page) -> Found | None:
+    """The same, of an option other than the first, with which a list would begin."""
+    found = line(page)
+    return found if found and found.answer != page.choices.labels[0] else None
 
 
 _TEXT_END = re.compile(r"[:.,](?=\s|$)|\s[-–—]\s")
