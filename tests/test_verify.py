@@ -4,6 +4,7 @@ import ast
 import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from medbench import verify
 from medbench.schema import LETTERS, STATUSES, Example
+from medbench.verify import statement
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared real data is not beside this checkout")
@@ -699,12 +701,132 @@ def test_no_gold_is_paid_for_a_reply_that_does_not_choose(reply: str) -> None:
         assert verify.grade(reply, mcq(gold=gold)).correct is False, verify.grade(reply, mcq(gold=gold))
 
 
+@pytest.mark.parametrize("reply", ["1 2 3 4 5 6 7 8 9", "7 or 8", "between 1 and 9", "7, 8, 9",
+                                   r"\boxed{7, 8}", "7 8", "not 7", "The maximum is 7.", "7" * 5000, "7 " * 5000])  # fmt: skip
+def test_no_number_is_paid_for_many(reply: str) -> None:
+    """A list, a range or a run of numbers pays none of them."""
+    for gold in ("1", "7", "8", "9"):
+        assert not verify.grade(reply, Example("q", "number", "How many?", (gold,))).correct
+
+
+@pytest.mark.parametrize("reply", ["left lung, right lung", "left or right lung", "left lung and right lung",
+                                   "not the left lung", "left lung " * 3000])  # fmt: skip
+def test_no_phrase_is_paid_for_both_sides(reply: str) -> None:
+    """Naming every candidate pays none of them."""
+    for gold in ("left lung", "right lung"):
+        assert not verify.grade(reply, Example("q", "closed", "Which part is hit?", (gold,))).correct
+
+
 @pytest.mark.parametrize("reply", ["yes no", "yes, no", r"\boxed{yes, no}", "<answer>yes no maybe</answer>",
                                    "Answer: yes, no", "yesno", "the answer hides YES in prose"])  # fmt: skip
 def test_no_yesno_gold_is_paid_for_saying_both(reply: str) -> None:
     """Saying both, or the word inside prose, is not an answer."""
     for gold in ("yes", "no", "maybe"):
         assert verify.grade(reply, yesno(gold)).correct is False, verify.grade(reply, yesno(gold))
+
+
+def multi(gold: str = "AC") -> Example:
+    """A question about five drugs that wants every right one."""
+    return Example("q", "multi", "Which of these thin the blood?", (gold,), (*DRUGS, "Clopidogrel"))
+
+
+@pytest.mark.parametrize(
+    ("reply", "human"),
+    [
+        ("AC", "AC"),
+        ("A, C", "AC"),
+        ("C and A", "AC"),
+        ("(A) and (C)", "AC"),
+        ("A. Heparin\nC. Aspirin", "AC"),
+        ("Heparin and aspirin.", "AC"),
+        ("C", "C"),
+        ("The correct answers are A, C and E.", "ACE"),
+        ("The answers are:\nA. Heparin\nC. Aspirin\n\nB acts otherwise.", "AC"),
+        (r"\boxed{A, C}", "AC"),
+        (r"\boxed{A} and \boxed{C}", "AC"),
+        ("<answer>A,C</answer>", "AC"),
+        ('{"answer": ["A", "C"]}', "AC"),
+        ("Both act on clots.\n\nA, C", "AC"),
+        ("答案：A、C", "AC"),
+        ("故选A、C、D，B错误。", "ACD"),
+        ("正确答案：A、C、D、E均属于抗凝药。", "ACDE"),
+        ("A is true.\nB is false.\nC is true.\nD is false.\nE is false.", "AC"),
+        ("A or C", None),
+        ("The answer is A or C.", None),
+        ("A patient has fever.", None),
+        ("A. Heparin\nB. Warfarin\nC. Aspirin\nD. Vitamin D\nE. Clopidogrel", None),
+        ("", None),
+    ],
+)
+def test_several_right_options(reply: str, human: str | None) -> None:
+    """A set of letters is read as a set; a choice between letters and the list of all options are none."""
+    assert verify.read(reply, multi()).answer == human, verify.read(reply, multi())
+
+
+def test_a_set_is_right_only_as_a_whole() -> None:
+    """Neither a part of the right options nor all of them is paid."""
+    for reply, paid in (("A, C", True), ("A", False), ("ACE", False), ("A, B, C, D, E", False), ("CA", True)):
+        assert verify.grade(reply, multi()).correct is paid
+
+
+LABELS = {
+    "digits": (
+        ("1", "2", "3", "4"),
+        ["3", "Answer: 3", "(3) Aspirin", r"\boxed{3}", "option 3", "③", "The answer is 3."],
+    ),
+    "roman": (("i", "ii", "iii", "iv"), ["iii", "Answer: (iii)", "Ⅲ", "The answer is iii."]),
+    "stems": (("甲", "乙", "丙", "丁"), ["丙", "故选丙", "答案：丙"]),
+    "small": (("a", "b", "c", "d"), ["c", "c) aspirin", "The answer is (c)."]),
+    "Cyrillic": (("А", "Б", "В", "Г"), ["В", "Answer: В", "(В)"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("labels", "reply"), [(labels, reply) for labels, replies in LABELS.values() for reply in replies]
+)
+def test_options_may_be_called_otherwise(labels: tuple[str, ...], reply: str) -> None:
+    """Where an item says what its options are called, these labels are read."""
+    example = Example("q", "mcq", QUESTION, ("C",), DRUGS, labels=labels)
+    assert verify.read(reply, example).answer == "C", verify.read(reply, example)
+
+
+@pytest.mark.parametrize(
+    "reply", ["In 3 patients", "3 mg", "Stage 3 disease", "1.3", "It was given to 3 of 4 men."]
+)
+def test_a_number_in_prose_is_no_label(reply: str) -> None:
+    """Digits that label the options are not read out of doses and counts."""
+    example = Example("q", "mcq", QUESTION, ("C",), DRUGS, labels=("1", "2", "3", "4"))
+    assert verify.read(reply, example).answer is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from([case[0] for case in MCQ_CASES]), min_size=1, max_size=3),
+    st.sampled_from("ABCDZ"),
+)
+def test_the_short_way_finds_what_the_rules_find(parts: list[str], letter: str) -> None:
+    """A last line "Answer: C" is read alike with and without the pattern that looks there first."""
+    reply = "\n".join([*parts, f"Answer: {letter}"])
+    usual = verify.read(reply, mcq())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statement, "on_last_line", lambda text, options: None)
+        assert verify.read(reply, mcq()).answer == usual.answer
+
+
+ABOUT_ONE = [
+    "{0}", "({0})", "The answer is {0}.", r"\boxed{{{0}}}", "{0}. {1}", "Thus, option {0} is correct.", "{1}",
+    "<answer>{0}</answer>", "It is not {2} but {0}.", "The answer is {1}.",
+]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.permutations(range(4)), st.sampled_from(ABOUT_ONE))
+def test_the_order_of_the_options_makes_no_difference(order: list[int], form: str) -> None:
+    """The same reply about the same option is read as that option wherever it stands."""
+    options = tuple(DRUGS[place] for place in order)
+    letter = "ABCD"[options.index("Aspirin")]
+    reply = form.format(letter, "Aspirin", "ABCD"["ABCD".index(letter) - 1])
+    assert verify.read(reply, mcq(*options)).answer == letter
 
 
 PIECES = ["The answer is ", "C", "(B)", r"\boxed{", "}", "<answer>", "</answer>", "<think>", "</think>", "\n",
@@ -727,12 +849,22 @@ def test_any_text_gives_a_letter_or_none(reply: str, finish: str, n: int) -> Non
 
 
 @settings(max_examples=200, deadline=None)
-@given(replies, st.sampled_from(["yesno", "closed", "number", "open"]))
+@given(replies, st.sampled_from(["yesno", "closed", "number", "open", "multi", "free"]))
 def test_any_text_is_read_for_every_kind(reply: str, kind: str) -> None:
-    """The other kinds never raise either, and an answer is always a status "scored"."""
-    verdict = verify.grade(reply, Example("q", kind, "What?", ("yes",)))  # type: ignore[arg-type]
-    assert (verdict.answer is not None) == (verdict.status == "scored")
-    assert verdict.correct is not None
+    """The other kinds never raise either; an answer is scored, or is free text that waits for a judge."""
+    options = (*DRUGS, "Clopidogrel") if kind == "multi" else ()
+    verdict = verify.grade(reply, Example("q", kind, "Is it so?", ("yes",), options))  # type: ignore[arg-type]
+    assert (verdict.answer is not None) == (verdict.status in ("scored", "unjudged"))
+    assert (verdict.correct is None) == (kind == "free")
+
+
+@settings(max_examples=200, deadline=None)
+@given(replies)
+def test_any_text_is_read_for_other_labels(reply: str) -> None:
+    """Labels of any script never make reading raise, nor give a letter that no option has."""
+    for labels, _ in LABELS.values():
+        answer = verify.read(reply, Example("q", "mcq", QUESTION, ("C",), DRUGS, labels=labels)).answer
+        assert answer is None or answer in "ABCD"
 
 
 @settings(max_examples=200, deadline=None)
@@ -760,10 +892,13 @@ UNITS = ["\\boxed{", "{", "}", "<answer>", "<think>", "</think>", "the answer is
          "'", "so ", "1,", "1e1"]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["mcq", "yesno", "open", "number"])
+@pytest.mark.parametrize("kind", ["mcq", "yesno", "open", "number", "multi", "closed", "free", "labels"])
 def test_a_megabyte_is_read_in_linear_time(kind: str) -> None:
     """No repeated fragment of a reply makes any rule backtrack: 1 MB takes well under two seconds."""
-    example = Example("q", kind, "What?", ("C",), DRUGS if kind == "mcq" else ())  # type: ignore[arg-type]
+    options = DRUGS if kind in ("mcq", "multi", "labels") else ()
+    example = Example("q", "mcq" if kind == "labels" else kind, "Is it there?", ("C",), options)  # type: ignore[arg-type]
+    if kind == "labels":
+        example = replace(example, labels=("1", "2", "3", "4"))
     for unit in UNITS:
         reply = unit * (1_000_000 // len(unit))
         started = time.perf_counter()

@@ -27,9 +27,13 @@ _LEAVES = re.compile(
 )
 
 
+_NOT_BUT = re.compile(
+    r"\b(?:not|n't) (?:option |choice )?[(*]{0,3}[A-Z][)*]{0,3},? but (?:rather |instead )?"
+    r"(?:option |choice )?[(*]{0,3}([A-Z])(?=[)*]{0,3}(?:[.,;]|\s*$|\s\())"
+)
 _CALLS = (
-    "correct", "right", "best", "most ", "fits", "remains", "left", "leav", "closest", "正确", "true", "✅",
-    "仅", "只有", "符合",
+    "correct", "right", "best", "most ", "fits", "remains", "left", "leav", "closest", " but ", "true", "✅",
+    "正确", "仅", "只有", "符合",
 )  # fmt: skip
 
 
@@ -51,6 +55,7 @@ def declared(page: Page) -> Found | None:
         elif said is None and (letter := _written_before(page, called.start())):
             letters.add(letter)
     letters |= {left["letter"] for left in _LEAVES.finditer(page.text)}
+    letters |= {instead[1] for instead in _NOT_BUT.finditer(page.text)}
     if not page.text.isascii():
         letters |= _called_right_in_chinese(page.text)
     return single(letters & set(page.choices.labels)) or _odd_one(page)

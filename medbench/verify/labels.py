@@ -67,4 +67,6 @@ def lettered(text: str, labels: tuple[str, ...]) -> str:
     '故选C'
     """
     places = {label.casefold(): LETTERS[place] for place, label in enumerate(labels)}
-    return _label(labels).sub(lambda match: match["before"] + places[match["label"].casefold()], text)
+    return _label(labels).sub(
+        lambda match: match["before"] + places.get(match["label"].casefold(), match["label"]), text
+    )

@@ -16,7 +16,7 @@ _LAST_LINE = re.compile(
     r"(?:final |correct |best ){0,2}answer(?: is)?)[*_ ]{0,3}:?[*_ ]{0,3}"
     r"[(\[]?[*_]{0,3}([A-Z])[)\]*_. ]{0,6}$"
 )
-_FORMS = ("oxed", "nswer>", '":', '" :', "':", "_of_box|>", "NSWER]")
+_FORMS = ("<", "oxed", '":', '" :', "':", "nswer]", "NSWER]")
 
 
 def on_last_line(text: str, options: int) -> str | None:
