@@ -701,8 +701,10 @@ def test_no_gold_is_paid_for_a_reply_that_does_not_choose(reply: str) -> None:
         assert verify.grade(reply, mcq(gold=gold)).correct is False, verify.grade(reply, mcq(gold=gold))
 
 
-@pytest.mark.parametrize("reply", ["1 2 3 4 5 6 7 8 9", "7 or 8", "between 1 and 9", "7, 8, 9",
-                                   r"\boxed{7, 8}", "7 8", "not 7", "The maximum is 7.", "7" * 5000, "7 " * 5000])  # fmt: skip
+@pytest.mark.parametrize("reply", [
+    "1 2 3 4 5 6 7 8 9", "7 or 8", "between 1 and 9", "7, 8, 9", r"\boxed{7, 8}", "7 8", "not 7",
+    "The maximum is 7.", "7" * 5000, "7 " * 5000,
+])  # fmt: skip
 def test_no_number_is_paid_for_many(reply: str) -> None:
     """A list, a range or a run of numbers pays none of them."""
     for gold in ("1", "7", "8", "9"):

@@ -12,7 +12,8 @@ _CALLED = re.compile(
     r"(?: (?:the|clearly|therefore|likely|thus))* "
     r"(?:correct|right|best|closest|most (?:likely|appropriate|accurate|consistent|suitable|"
     r"fitting|plausible|probable))\b"
-    r"|(?:best|most closely) \w{2,12}s\b|is the only (?:viable|possible|remaining|plausible|suitable)\b"
+    r"|(?:best|most closely) \w{2,12}s\b|is the (?:exception|odd one out)\b"
+    r"|is the only (?:viable|possible|remaining|plausible|suitable)\b"
     r"|(?:fits|matches)(?: the \w+)? (?:best|perfectly)\b|remains(?=[.,;]?\s*$|\.\s)"
 )
 _BEFORE_CALLED = re.compile(

@@ -39,6 +39,15 @@ _OR_LETTER = re.compile(
 )
 
 
+_DENIED_BEFORE = re.compile(
+    r"(?:\bnot|n't)\b[\s:$*\\(]{0,6}(?:\\?b)?$|(?:不是|不选|非)[\s:$\\]{0,4}(?:\\?b)?$"
+)
+_DENIED_AFTER = re.compile(
+    r"[\s$*)\\]{0,4}(?:,| is| was| would be)? ?\b(?:wrong|incorrect|not (?:right|correct))\b"
+)
+_OR = re.compile(r"\bor\b|或")
+
+
 def _last_inside(page: Page, insides: Iterator[tuple[int, int, str]]) -> Found | None:
     """The last inside that says anything; neighbours that say different things are a list."""
     decided: Found | None = None
@@ -46,12 +55,15 @@ def _last_inside(page: Page, insides: Iterator[tuple[int, int, str]]) -> Found |
     for start, end, inside in insides:
         if decided is not None and not _BETWEEN.fullmatch(page.text[end:left][:60]):
             break
+        if _DENIED_BEFORE.search(page.low[max(0, start - 16) : start]) or _DENIED_AFTER.match(page.low, end):
+            continue
         found = span(inside, page.choices)
         if found is OUTSIDE and page.choices.kind == "mcq" and len(inside) > 20:
             within = Page.of(inside, page.choices, page.question)
             found = statement(within) or prose.conclusion(within) or prose.named(within) or OUTSIDE
         if decided is not None and found is not None and found != decided:
-            if page.choices.kind != "multi" or not (decided.answer and found.answer):
+            joint = page.low[end:left]
+            if page.choices.kind != "multi" or not (decided.answer and found.answer) or _OR.search(joint):
                 return AMBIGUOUS
             found = decided = Found("".join(sorted({*decided.answer, *found.answer})))
         single = decided is None and page.choices.kind != "multi"
@@ -107,10 +119,15 @@ _FIELD = re.compile(
 )
 
 
+_KEYWORD = re.compile(r"\b(?:answer|choice|option)\s?=\s?\"([^\"\n]{1,200})\"", re.I)
+
+
 def field(page: Page) -> Found | None:
     """The value of the last JSON field that is named like an answer."""
-    if '":' not in page.low and '" :' not in page.low and "':" not in page.low:
+    if not any(mark in page.low for mark in ('":', '" :', "':", '="')):
         return None
+    if '="' in page.text and (given := next(iter(backwards(_KEYWORD, page.text, 1)), None)):
+        return span(given[1], page.choices)
     for field in backwards(_FIELD, page.text, 30):
         inside = next((group for group in field.groups() if group is not None), "")
         if inside.lower() not in ("null", "none", "") and (found := span(inside, page.choices)):

@@ -22,6 +22,7 @@ from medbench.verify import (
     restated,
     several,
     statement,
+    turns,
     words,
 )
 from medbench.verify.labels import lettered
@@ -64,7 +65,7 @@ _NUMBER: frozenset[Kind] = frozenset({"number"})
 _WORDS: frozenset[Kind] = frozenset({"closed", "number", "open", "free"})
 
 RULES: tuple[Rule, ...] = (
-    Rule("correction", "The answer is C. Wait, actually B.", _MCQ | _YESNO, statement.correction, True),
+    Rule("correction", "The answer is C. Wait, actually B.", _ALL - {"free"}, statement.correction, True),
     Rule("boxed", r"\boxed{\text{C}}", _ALL, enclosed.boxed, True),
     Rule("tag", "<answer>C</answer>", _ALL, enclosed.tag, True),
     Rule("field", '{"answer_choice": "C"}', _ALL, enclosed.field, True),
@@ -114,6 +115,18 @@ _BY_KIND: dict[Kind, tuple[tuple[Rule, ...], ...]] = {
 }
 
 
+_STATED: dict[Kind, tuple[Rule, ...]] = {
+    kind: tuple(
+        rule
+        for rule in RULES
+        if kind in rule.kinds
+        and (rule.explicit or rule.name in ("closing", "opening", "line", "label", "whole"))
+    )
+    for kind in _ALL
+}
+"""Rules that find an answer plainly given, not one gathered from prose."""
+
+
 def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     """The answer `reply` gives to `example`, read without knowing the gold."""
     if finish == "error":
@@ -126,8 +139,7 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     text = _DOUBLED.sub("", _ANSWERED.sub("", text))
     if example.labels:
         text = lettered(text, example.labels)
-    if any(turn in text for turn in _TURNS):
-        text = _own_turn(text, example)
+    text = _own_turn(text, example)
     if (
         example.kind == "mcq"
         and not thought
@@ -138,33 +150,35 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     page = Page.of(text, choices(example.kind, example.options, form), example.question)
     explicit_rules, early_rules, other_rules = _BY_KIND[example.kind]
     reading = _ask(explicit_rules, page)
-    if reading is None and finish == "length":
-        early = _ask(early_rules, page) if early_rules and not thought else None
-        return early or Reading(None, "none", "truncated")
+    if finish == "length":
+        reading = reading if reading and not thought and not _cut_in(text, reading.answer) else None
+        return reading or (None if thought else _ask(early_rules, page)) or Reading(None, "none", "truncated")
     if reading is None and not thought:
         reading = _ask(other_rules, page)
     return reading or Reading(None, "none", "no_answer")
 
 
+_LAST_NUMBER = re.compile(r"[\d.,]*\d$")
+
+
+def _cut_in(text: str, answer: str | None) -> bool:
+    """Whether a reply was cut off right after the number that is read from it, perhaps within it."""
+    last = _LAST_NUMBER.search(text, max(0, len(text) - 30))
+    return last is not None and answer is not None and last.group().replace(",", "") == answer
+
+
 _ANSWERED = re.compile(r"\AA:\s{1,2}(?=[(*]{0,2}[A-Z][).:*])")  # "A: C) Maybe" answers C
 _DOUBLED = re.compile(r"\A([A-Z])[).] (?=\1[).])")  # "B) B) Liver"
-_TURNS = ("uestion", "\nQ:", "\nUser", "\nHuman", "[INST]", "问题", "题目")
-_NEXT_TURN = re.compile(
-    r"\n\s{0,3}(?:[#*>]{1,4}\s?)?(?:(?:User|Human|Instruction|Q|问题|题目)\s?:"
-    r"|(?:Medical |Next |New |Another |Practice )?Question(?: \d{1,3})?(?:\s?[:.*#]|\s*\n))"
-    r"|\[INST\]"
-)
 
 
 def _own_turn(text: str, example: Example) -> str:
-    """`text` up to where the model goes on with a question of its own making, if it answered before."""
-    turn = _NEXT_TURN.search(text, 1)
-    if turn is None or turn.start() < 1:
+    """`text` up to where the model goes on with a turn of its own making, if it answered before."""
+    chosen = choices(example.kind, example.options)
+    end = turns.next_turn(text, chosen)
+    if end is None or end < 1:
         return text
-    before = text[: turn.start()]
-    page = Page.of(before, choices(example.kind, example.options), example.question)
-    found = _ask(_BY_KIND[example.kind][0], page)
-    return before if found is not None and found.answer is not None else text
+    found = _ask(_STATED[example.kind], Page.of(text[:end], chosen, example.question))
+    return text[:end] if found is not None and found.answer is not None else text
 
 
 def _ask(rules: tuple[Rule, ...], page: Page) -> Reading | None:

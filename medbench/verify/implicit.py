@@ -7,11 +7,11 @@ import re
 from collections import Counter
 
 from medbench.verify.choose import span
-from medbench.verify.letters import letter_at, only_letters, own_text_end, written_out
+from medbench.verify.letters import exactly, letter_at, only_letters, own_text_end, written_out
 from medbench.verify.named import names
 from medbench.verify.page import AMBIGUOUS, WORDS, Choices, Found, Page
 from medbench.verify.restated import UNWORKED
-from medbench.verify.text import denied, lines, plain
+from medbench.verify.text import denied, lines, plain, unmarked
 
 # --- multiple choice ------------------------------------------------------------------------------
 
@@ -22,7 +22,7 @@ _LINE_LABEL = re.compile(
 
 def alone(page: Page) -> Found | None:
     """The whole reply is a letter or letters, or one option's text."""
-    text = page.text
+    text = unmarked(page.text) if "\\" in page.text and len(page.text) < 80 else page.text
     found = only_letters(text.strip("*_`\"'$ \n"), page.choices) if len(text) < 60 else None
     if found is not None or len(text) > 2000:
         return found
@@ -43,17 +43,25 @@ def _labels(rows: list[str], choices: Choices) -> list[tuple[str, bool]]:
     return result
 
 
-_SHORT = re.compile(
-    r"(?:^|[.!?\n]\s{0,3})"
-    r"(?:therefore|thus|so|hence|it is|it's|it must be|i(?:'d)? say|i think it's|this is|clearly)"
-    r"[,:]?\s[(*]{0,3}([a-z])[)*.!]{0,4}$"
+_LEAD = re.compile(
+    r"(?:[\s*_#>→⇒∴=✅☑👉➡|-]{0,6}(?:so|thus|hence|therefore|then|overall|finally|"
+    r"in (?:the end|conclusion|summary|short)|"
+    r"solution|conclusion|key|response|output|result|prediction|selection|pick|final|choice|verdict|option|"
+    r"(?:i(?:'d| would|'ll)? )?(?:go with|lean(?:ing)?(?: towards?| to)?|say|pick|choose|opt for)|i think|"
+    r"my (?:best )?(?:guess|bet|pick)(?: is)?|(?:it|this|that)(?:'s| is| must be| has to be)|clearly)\b"
+    r"[\s,:.*_=→-]{0,6}){1,5}|[\s*_]{0,3}(?:→|⇒|∴|=>|->|➡|👉|✅)[\s*_]{0,3}",
+    re.I,
 )
+_LAST_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
 def closing(page: Page) -> Found | None:
     """The last line is one option: its letter, letter and text, or text; or the reply ends "so, C."."""
-    if (short := _SHORT.search(page.low, max(0, len(page.low) - 40))) and page.text[short.start(1)].isupper():
-        return letter_at(page.text, short.start(1), page.choices)
+    sentence = _LAST_SENTENCE.split(page.text[-200:].rpartition("\n")[2])[-1]
+    if (lead := _LEAD.match(sentence)) and (said := sentence[lead.end() :].strip(" .*_!`")):
+        found = exactly(said, page.choices) if not (len(said) == 1 and said.islower()) else None
+        if found and found.answer and not denied(page.low, len(page.low) - 1, len(page.low)):
+            return found
     rows = lines(page.text)
     last = rows[-1].strip()
     if len(last) > 600:
@@ -159,6 +167,7 @@ def begins(page: Page) -> Found | None:
     if label[1] not in page.choices.labels:
         return None
     others = {letter for letter, _ in _labels(rows[1:400], page.choices)}
+    others |= {match[1] for match in _INLINE.finditer(page.text[:4000], label.end(1))}
     others |= {page.text[at] for _, _, at in names(page.text[:4000])} & set(page.choices.labels)
     if others - {"", label[1]}:
         return None
@@ -170,11 +179,6 @@ def begins(page: Page) -> Found | None:
 
 _FIRST_WORD = re.compile(
     r"[\s*_\"'(#]{0,6}(yes|no|maybe)\b(?=[*_\"')]{0,4}(?:[.,;:!\n]|\s*$|\s[-–—(]|\s(?:because|since|as|it|there|the|this)\b))",
-    re.I,
-)
-_NO_SIGN = re.compile(r"\W{0,3}no (?:evidence|signs?|significant|definite|obvious|visible|acute)\b", re.I)
-_LAST_WORD = re.compile(
-    r"(?:^|[.!?:\n]|\b(?:so|thus|therefore|hence|overall|conclusion)\b[,:]?)[\s*_\"'(]{0,6}(yes|no|maybe)[*_\"').!\s]{0,6}$",
     re.I,
 )
 
@@ -208,17 +212,31 @@ _POWER = re.compile(r"[x×*]\s?10\s?\^?")
 
 _REFUSES = re.compile(
     r"\b(?:i(?:'m| am)? (?:sorry,? (?:but )?i )?(?:really )?"
-    r"(?:can't|can not|cannot|won't|will not|(?:am )?unable to|(?:am )?not able to|must decline to)"
+    r"(?:can't|can not|cannot|won't|will not|should not|shouldn't|(?:am )?unable to|(?:am )?not able to|"
+    r"must (?:respectfully )?decline to)"
     r"|sorry,? (?:but )?(?:can't|cannot)|as an? (?:ai|language model)[^.\n]{0,80}?(?:can't|cannot|unable to))"
     r" (?:\w+ ){0,3}?(?:answer|provide|assist|help|determine|diagnose|give|choose|select|pick|view|see|"
     r"interpret|analy[sz]e|identify|offer|make|respond|comply|fulfill|recommend)",
     re.I,
 )
-_REFUSAL_GATES = ("can't", "cannot", "can not", "won't", "will not", "unable", "not able", "decline")
+_REFUSES_IN_CHINESE = re.compile(r"(?:抱歉|对不起|作为.{0,8}(?:AI|人工智能|助手)).{0,20}(?:无法|不能|不可以)")
+_REFUSAL_GATES = (
+    "should",
+    "can't",
+    "cannot",
+    "can not",
+    "won't",
+    "will not",
+    "unable",
+    "not able",
+    "decline",
+)
 
 
 def refuses(page: Page) -> Found | None:
     """The reply declines to answer."""
     if any(gate in page.low for gate in _REFUSAL_GATES) and _REFUSES.search(page.text[:3000]):
+        return Found(None, "refused")
+    if ("无法" in page.text or "不能" in page.text) and _REFUSES_IN_CHINESE.search(page.text[:500]):
         return Found(None, "refused")
     return None

@@ -58,6 +58,11 @@ def _label(labels: Sequence[str]) -> re.Pattern[str]:
     return re.compile(_BEFORE + f"(?P<label>{'|'.join(map(re.escape, longest_first))})" + _AFTER, re.I)
 
 
+def _usual(label: str) -> str:
+    """A label as it stands in a reply made plain: ③ and ３ are 3."""
+    return unicodedata.normalize("NFKC", label.translate(STYLED)).strip(" ().")
+
+
 def lettered(text: str, labels: tuple[str, ...]) -> str:
     """`text` with labels in label position written as A, B, C …, in the order of `labels`.
 
@@ -66,6 +71,7 @@ def lettered(text: str, labels: tuple[str, ...]) -> str:
     >>> lettered("故选丙", ("甲", "乙", "丙"))
     '故选C'
     """
+    labels = tuple(_usual(label) for label in labels)
     places = {label.casefold(): LETTERS[place] for place, label in enumerate(labels)}
     return _label(labels).sub(
         lambda match: match["before"] + places.get(match["label"].casefold(), match["label"]), text

@@ -43,7 +43,8 @@ _CLAUSE = re.compile(r"(?:,? (?:and |or )?\(?[A-Z]\)?){0,6} (?:is|are|was|were|w
 
 _BOTH = re.compile(r"\)? (?:are|would be) (?:both |all )?(?:correct|right|true|possible|valid|acceptable)\b")
 _SAID_WRONG = re.compile(
-    r"[)*\"']{0,3} (?:is|was|seems|would be|can be) (?:\w+ ){0,2}?"
+    r"[)*\"']{0,3}(?:,| [-–—]) (?:wrong|incorrect|no\b)"
+    r"|[)*\"']{0,3} (?:is|was|seems|would be|can be) (?:\w+ ){0,2}?"
     r"(?:wrong|incorrect|not|false|ruled|excluded|unlikely)\b"
 )
 
@@ -88,8 +89,13 @@ def written_out(line: str, at: int, choices: Choices) -> Found | None:
     return Found(line[at])
 
 
+_ASIDE = re.compile(r"\s?\((?![A-Z]\))[^()\n]{1,40}\)")
+
+
 def more_than_one(text: str, end: int, letter: str, labels: str) -> bool:
     """Whether the letter that ends at `end` goes on as a list or a hedge: "B or C", "A, B and D"."""
+    aside = _ASIDE.match(text, end)
+    end = aside.end() if aside else end
     more = _MORE.match(text[end : end + 80])
     if more is None or more["letter"] == letter or more["letter"] not in labels:
         return False
@@ -117,6 +123,8 @@ def letter_at(text: str, at: int, choices: Choices) -> Found | None:
     """The option whose letter stands at `at`, if it is a label there and nothing follows to undo it."""
     letter = text[at].upper()
     if letter not in choices.labels:
+        if named := choices.texts.get(letter.lower()):
+            return Found(named)  # blood group O
         return OUTSIDE if text[at].isupper() and stands_alone(text, at) else None
     end = own_text_end(text, at, choices)
     if end == at + 1 and not stands_alone(text, at):
@@ -142,6 +150,8 @@ def by_text(line: str, choices: Choices) -> Found | None:
         key = plain(line[:cut])
         if key in choices.texts:
             return _with_rest(choices.texts[key], line[cut:], choices)
+        if key in choices.amounts:
+            return Found(choices.amounts[key])
     return None
 
 
@@ -209,6 +219,8 @@ def inside(text: str, choices: Choices) -> Found | None:
     key = plain(without_asides(text))
     if key in choices.texts:
         return Found(choices.texts[key]) if choices.texts[key] else AMBIGUOUS
+    if key in choices.amounts:
+        return Found(choices.amounts[key])
     several = {
         letter
         for part in re.split(r",|;|/|\bor\b|\band\b", text)

@@ -8,7 +8,7 @@ from medbench.verify.text import denied, plain
 
 # Each alternative begins with a literal, which lets the search skip quickly.
 _NAMED = re.compile(
-    r"[(\[](?P<a>[A-Z])[)\]]|(?:ption|hoice|nswer)\s{1,2}[(*\"']{0,3}(?P<b>[A-Z])(?![\w'+-])|\*\*\(?(?P<c>[A-Z])[.):*]"
+    r"[(\[](?P<a>[A-Z])[)\]]|(?:ption|hoice|nswer|pción|pção|lternativa|etra|pzione|ntwort|ариант)\s{1,2}[(*\"']{0,3}(?P<b>[A-Z])(?![\w'+-])|\*\*\(?(?P<c>[A-Z])[.):*]"
 )
 
 
@@ -23,7 +23,8 @@ def names(text: str) -> list[tuple[int, int, int]]:
 
 SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s+(?=[A-Z*(\"])|\n+")
 OPTION_LINE = re.compile(
-    r"(?m)^[ \t*#>-]{0,8}(?:\d{1,2}\.\s)?(?:[Oo]ption |选项)?[(*]{0,3}([A-Z])[)*]{0,3}[.:：)、．项 ].*$"
+    r"(?m)^[ \t*#>|✅❌✓✔✗✘☑☒-]{0,8}(?:\d{1,2}\.\s)?(?:[Oo]ption |选项)?"
+    r"[(*]{0,3}([A-Z])[)*]{0,3}[.:：)、．项 ].*$"
 )
 
 
@@ -32,11 +33,20 @@ def single(letters: set[str]) -> Found | None:
     return Found(next(iter(letters))) if len(letters) == 1 and "" not in letters else None
 
 
+# What may stand between a denied letter and one that is not denied with it.
+_ANOTHER = re.compile(
+    r"[.;:!?\n]|\b(?:but|while|whereas|so|thus|therefore|hence|rather|instead|is|are|was|which|leav)"
+)
+
+
 def letters_named(text: str, choices: Choices) -> set[str]:
     """The options that `text` names by letter and does not deny; "" for a list or hedge."""
     letters = set()
+    refused = -1  # where the last denied letter ends
     for start, end, at in names(text) if not choices.lettered else ():
         doubted = denied(text, start, end) or called_wrong(text, end) or unsure(text, start, end)
+        doubted = doubted or (refused >= 0 and not _ANOTHER.search(text, refused, start))
+        refused = end if doubted else -1
         if text[at] in choices.labels and not doubted:
             found = letter_at(text, at, choices)
             letters.add(text[at] if found and found.answer else "")
@@ -53,7 +63,8 @@ def unsure(text: str, start: int, end: int) -> bool:
 
 
 _WRONG = re.compile(
-    r"\b(?:incorrect|wrong|ruled out|eliminated|excluded|avoided|contraindicated|"
+    r"\b(?:incorrect|wrong|ruled out|eliminated|excluded|avoided|contraindicated|insufficient|inadequate|"
+    r"inappropriate|falls? short|less (?:suitable|appropriate|likely)|not (?:indicated|recommended)|"
     r"not (?:correct|right|the|consistent|accurate|appropriate))\b"
 )
 
@@ -66,7 +77,7 @@ def called_wrong(text: str, at: int) -> bool:
 
 # --- by text ---
 
-WORD = re.compile(r"[a-z]{4}|\d[\d.,/%]{2}|\d.{1,12}\d|[\u4e00-\u9fff]{2}", re.I)
+WORD = re.compile(r"[a-z]{4}|x.?ray|\d[\d.,/%]{2}|\d.{1,12}\d|[\u4e00-\u9fff]{2}", re.I)
 SHORT = re.compile(r"[a-z]{3}|\d\d|[\u4e00-\u9fff]{2}", re.I)
 _ABOUT_OTHERS = re.compile(r"(?:both|all|none|neither|either|any)\b(?: of| the|$)")
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")
@@ -83,7 +94,7 @@ def texts_named(text: str, page: Page, telling: re.Pattern[str] = WORD) -> set[s
     """The options whose text occurs in `text` undenied; "" for one that tells nothing by its text."""
     if any(_ABOUT_OTHERS.match(text) for text in page.choices.texts):
         return set()
-    low = text.lower()
+    low, text_as_is = text.lower(), text
     text = _HYPHEN.sub(" ", plain(text.replace(";", ". ").replace("n't", " not")))
     letters: set[str] = set()
     taken: list[tuple[int, int]] = []
@@ -97,7 +108,9 @@ def texts_named(text: str, page: Page, telling: re.Pattern[str] = WORD) -> set[s
             (start, end) for start, end in kept if not called_wrong(text, end) and not _hedged(text, start)
         ]
         if kept:
-            alone = telling.search(option) and option not in asked
+            alone = (
+                telling.search(option) or _acronym(texts[option], text_as_is, page)
+            ) and option not in asked
             alone = alone and not _joined(low, option)
             letters.add(texts[option] if alone else "")
     return letters
@@ -109,6 +122,15 @@ _HEDGED = re.compile(r"\b(?:might|may|could|possibl[ey]|perhaps|maybe|if|whether
 def _hedged(text: str, start: int) -> bool:
     """Whether the sentence up to `start` leaves open what it says."""
     return _HEDGED.search(text, max(0, start - 90), start) is not None
+
+
+_ACRONYM = re.compile(r"[A-Z][A-Z0-9-]{1,5}")
+
+
+def _acronym(letter: str, text: str, page: Page) -> bool:
+    """Whether the option is an acronym, and `text` has it in capitals."""
+    option = page.choices.options[page.choices.labels.index(letter)].strip() if letter else ""
+    return bool(_ACRONYM.fullmatch(option)) and re.search(rf"(?<![\w-]){option}(?![\w-])", text) is not None
 
 
 def _joined(low: str, option: str) -> bool:

@@ -1,5 +1,6 @@
 """A reply made ready for the rules, the choices it may name, and what a rule can find."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
@@ -26,6 +27,8 @@ NOTHING = Found(None, "no_answer")
 """The reply says that it gives no answer: no rule is asked any more. Told from OUTSIDE by identity."""
 
 
+_CLOSED_UP = re.compile(r"(?<=\d) (?=[a-zμ%°])")
+_AMOUNT = re.compile(r"([-+]?\d[\d.]*) ?([a-zμ%°/][a-z0-9μ%°/^. ]*)")
 WORDS = ("yes", "no", "maybe")
 
 
@@ -46,9 +49,20 @@ class Choices:
             return {word: word for word in words if word in WORDS} or {word: word for word in WORDS}
         texts: dict[str, str] = {}
         for letter, option in zip(self.labels, self.options, strict=False):
-            for spelling in {plain(option), plain(without_asides(option))} - {""}:
+            whole = plain(option)
+            for spelling in {whole, plain(without_asides(option)), _CLOSED_UP.sub("", whole)} - {""}:
                 texts[spelling] = "" if texts.get(spelling, letter) != letter else letter
         return texts
+
+    @cached_property
+    def amounts(self) -> dict[str, str]:
+        """From bare numbers to letters, where all options are amounts of one unit and no two are the same."""
+        amounts = [_AMOUNT.fullmatch(plain(option)) for option in self.options]
+        if not amounts or not all(amounts) or len({amount[2] for amount in amounts if amount}) > 1:
+            return {}
+        numbers = [amount[1] for amount in amounts if amount]
+        unique = len(set(numbers)) == len(numbers)
+        return dict(zip(numbers, self.labels, strict=False)) if unique else {}
 
     @cached_property
     def lettered(self) -> bool:

@@ -39,11 +39,17 @@ _NONE = re.compile(
     r"|\b(?:not|isn't) (?:\w+ ){0,2}?(?:among|in|one of|within|part of) (?:the|these)(?: \w+){0,2} "
     r"(?:options|choices|answers)\b"
 )
+_NONE_SAID = re.compile(
+    r"(?:^|[.!?\n]\s{0,3})[\s*_]{0,3}none of (?:the above|these|them|the options)\b(?! other)"
+)
 _STILL = re.compile(r"\b(?:but|however|closest|best|nearest|choose|pick|select|most|would be|so)\b")
 
 
 def nothing(page: Page) -> Found | None:
     """The reply ends by saying that none of the options is right."""
+    none_of_them = [letter for text, letter in page.choices.texts.items() if text.startswith("none of")]
+    if none_of_them and (said := _NONE_SAID.search(page.low)) and not _STILL.search(page.low, said.end()):
+        return Found(none_of_them[0]) if none_of_them[0] else None
     last = _last(_NONE, page.low, 300)
     if (
         last is None

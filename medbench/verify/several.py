@@ -9,6 +9,7 @@ from medbench.verify.letters import LEAD, own_text_end, stands_alone
 from medbench.verify.page import AMBIGUOUS, OUTSIDE, Choices, Found, Page
 from medbench.verify.text import EDGE, plain
 
+_CHOICE = re.compile(r"[)\]}*_\"'.]{0,4}\s{0,3}(?:or\b|或|/)")
 _RUN = re.compile(r"[A-Z]{2,26}(?![\w'-])")
 _ITEM = re.compile(
     r"[ \t*_`\"'$({\[•-]{0,8}(?:(?:options?|choices?|选项)[ :]{1,2})?"
@@ -33,6 +34,8 @@ def after(text: str, choices: Choices) -> Found | None:
     if run := _RUN.match(text, at):
         letters = set(run.group())
         whole = letters <= set(choices.labels) and len(letters) == len(run.group())
+        if _CHOICE.match(text, run.end()):
+            return AMBIGUOUS
         return Found("".join(sorted(letters))) if whole else by_text(text, choices)
     return _listed(text, at, choices) or by_text(text[at:], choices)
 

@@ -6,6 +6,7 @@ Anchor words are found first, from the end of the reply; only around them is any
 import re
 
 from medbench.schema import LETTERS
+from medbench.verify import foreign, implicit
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, Found, Page
@@ -32,7 +33,7 @@ def on_last_line(text: str, options: int) -> str | None:
 
 _ANCHOR = re.compile(
     r"answer|ans\b|option|choice|choose|select|pick|go with|going with|opt for|conclude|say\b|答案|选"
-    r"|decision|verdict|respuesta|resposta|réponse|antwort|risposta|ответ|答え"
+    r"|decision|verdict|guess|lean"
 )
 _ANCHORS = (
     "answer",
@@ -51,25 +52,19 @@ _ANCHORS = (
     "答",
     "decision",
     "verdict",
-    "respuesta",
-    "resposta",
-    "réponse",
-    "antwort",
-    "risposta",
-    "ответ",
+    "guess",
+    "lean",
 )
 
-_FOREIGN = ("respuesta", "resposta", "réponse", "antwort", "risposta", "ответ", "答え")
-_FOREIGN_FORWARD = re.compile(
-    r"(?: \w{1,14})?\s{0,2}(?:é|es|est|ist|è|は|:|-|–|—)\s{0,2}:?\s{0,2}"
-    r"(?:(?:a|la|el|le|die|il)\s)?(?:(?:alternativa|opção|opción|option|letra|lettre|вариант)\s)?"
+_LEAN = re.compile(
+    r"(?:ing|s)?(?: (?:towards?|to))?(?= (?:option |choice )?[(*]{0,3}[a-z][)*]{0,3}(?:[.,;\s]|$))"
 )
-_NOUNS = ("answer", "ans", "option", "choice", "decision", "verdict")
+_NOUNS = ("answer", "ans", "option", "choice", "decision", "verdict", "guess")
 _BECOMES = r"(?:is|are|would be|should be|must be|will be|has to be|remains|seems to be|appears to be)\b"
 _FORWARD = re.compile(
-    r"s?\b(?:\s(?:choice|option|letter|key)\b)?"
+    r"(?:_(?:idx|index|choice|letter|option|key))?s?\b(?:\s(?:choice|option|letter|key)\b)?"
     r"(?:\s(?:to|for|here|among|from|of|in|that|based|according|given|i)\b[^.:\n?]{0,80}?)?"
-    rf"[*_\"'`)\]}}\s]{{0,6}}(?:\b{_BECOMES}\s?:?|\bis(?=n't)|:|=|->|→|\s?[-–—]\s)"
+    rf"[*_\"'`)\]}}\s]{{0,6}}(?:\b{_BECOMES}\s?:?|\bis(?=n't)|:|\.\s(?=\(?[a-z]\)?(?:$|[\s.)]))|=|->|→|\s?[-–—]\s)"
 )
 _QUALITY = (
     r"(?:correct|best|right|final|appropriate|likely|accurate|suitable|preferred|chosen|selected|only|single|"
@@ -86,6 +81,10 @@ _CHINESE = re.compile(
     r"(?<!不选)(?<!非选)[】\]]?[\s*_]{0,4}(?:项[\s*_]{0,3}(?:应该|应)?(?:是|为|:)|(?:应该|应)?[是为选]?择?(?!项))"
     r"[\s*_]{0,4}:?[\s*_-]{0,6}(?:仅|只有|选项)?"
 )
+_CHINESE_NOT_MINE = re.compile(
+    r"(?:不|没|没有|别|勿|不能|不应|不会|不该|其他|其余|错误|干扰|各|排除|以下|下列|每个|所有|非)(?:的)?$"
+)
+_CHINESE_OPEN = re.compile(r"\s{0,2}[a-z]\s{0,2}(?:吗|？|\?|呢|还是|的(?:同学|考生|人|学生))")
 _CHINESE_WRONG = re.compile(
     r"[\s*(:]{0,4}[a-z](?:(?:[,和及与]{0,2}[a-z]){1,8}\)?项?(?:均|都|全)|\)?项?)[^\n,。.;a-z]{0,12}?"
     r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|×)"
@@ -123,6 +122,9 @@ def statement(page: Page) -> Found | None:
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
     stated = last_statement(page)
+    other = foreign.last_letter(page) if page.choices.kind == "mcq" else None
+    if other and (stated is None or other[0] > stated[0]):
+        return other[1]
     return stated[1] if stated else None
 
 
@@ -158,7 +160,12 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
         return None if conditional else _head(page, start - len(before) + ahead.start()), ""
     end = _end_of_phrase(low, anchor, before)
     clause = re.split(r"[.;:!?]\s", before[-40:])[-1]
-    if end is None or _NOT_MINE.search(clause) or (_UNSURE.search(clause) and len(low) > end + 8):
+    if (
+        end is None
+        or _supposed(low, start, end)
+        or _NOT_MINE.search(clause)
+        or (_UNSURE.search(clause) and len(low) > end + 8)
+    ):
         return None, ""
     if refused := _NOT.match(low, end):
         if instead := _BUT.match(low, refused.end()):
@@ -168,9 +175,27 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
         answer = refused[1] or ""
         return None, answer.upper() if len(answer) == 1 else answer
     found = tail(page.text[end : end + 700].lstrip("\n \t*:_"), page.choices)
-    if not anchor.group().isascii() and found is not None and _CHINESE_WRONG.match(low, end):
+    if (
+        not anchor.group().isascii()
+        and found is not None
+        and (
+            _CHINESE_WRONG.match(low, end)
+            or _CHINESE_OPEN.match(low, end)
+            or "\n-" in low[anchor.end() : end]
+        )
+    ):
         return None, ""
     return (NOTHING if found is None and _ABSENT.match(low, end) else found), ""
+
+
+_SUPPOSES = re.compile(r"[\s*_]*(?:but )?(?:if|were|unless|had|suppose|assuming|in case)\b")
+
+
+def _supposed(low: str, start: int, end: int) -> bool:
+    """Whether the sentence only says what the answer would be under a condition."""
+    sentence = low[max(0, start - 200) : start]
+    cut = max(sentence.rfind(mark) for mark in (". ", "! ", "? ", "\n", ".\n"))
+    return "would" in low[start:end] and _SUPPOSES.match(sentence[cut + 1 :]) is not None
 
 
 def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
@@ -178,16 +203,18 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
     word, end = anchor.group(), anchor.end()
     if word in _NOUNS:
         phrase = _FORWARD.match(low, end)
-        if word in ("option", "choice", "decision", "verdict") and not _QUALIFIED.search(before):
+        if word in ("option", "choice", "decision", "verdict", "guess") and not _QUALIFIED.search(before):
             return None
         if low.startswith("s", end) and before.endswith("answer "):  # a heading over the options
             return None
         if phrase is None and word == "answer" and _I.search(before):
             return end
         return phrase.end() if phrase else None
-    if word in _FOREIGN:
-        phrase = _FOREIGN_FORWARD.match(low, end)
+    if word == "lean":
+        phrase = _LEAN.match(low, end)
         return phrase.end() if phrase else None
+    if not word.isascii() and (_CHINESE_NOT_MINE.search(low[max(0, anchor.start() - 5) : anchor.start()])):
+        return None
     phrase = _I_DO.match(low, end) if word.isascii() else _CHINESE.match(low, end)
     return phrase.end() if phrase and (not word.isascii() or _I.search(before)) else None
 
@@ -231,6 +258,9 @@ _INSTEAD = re.compile(
 )
 
 
+_PLAIN_NO = re.compile(r"no[,.:;!—-]\s{0,3}(?:yes|no|maybe)")
+
+
 def _turns(low: str) -> bool:
     """Whether anything could be a change of mind; written out because it is asked of every reply."""
     return (
@@ -248,12 +278,39 @@ def correction(page: Page) -> Found | None:
     start = stated[0] if stated else inside
     if not _turns(page.low[start:]):
         return None
+    if page.choices.kind not in ("mcq", "yesno"):
+        return _reworded(page, start)
     instead = _last_instead(page, start)
-    if inside and (cue := _CUE.search(page.low, inside)):
+    cue = _CUE.search(page.low, start)
+    if inside and cue:
         stated = last_statement(page, cue.start())
     if instead and (stated is None or instead[0] > stated[0]):
         return instead[1]
+    if cue and page.choices.kind == "mcq" and (ends := implicit.closing(page)) and ends.answer:
+        return ends
     return stated[1] if stated and inside else None
+
+
+_MIND = re.compile(
+    r"\b(?:wait|actually|correction|scratch that|i meant?|sorry|no)[,.:;!—–-]{1,2}\s{0,3}(?=\S)"
+)
+
+
+def _reworded(page: Page, start: int) -> Found | None:
+    """What follows a change of mind where answers are words or numbers: a new answer, or no single one."""
+    if page.choices.kind == "free" or not (start or last_statement(page)):
+        return None
+    mind = next(iter(backwards(_MIND, page.low, 1)), None)
+    if mind is None or mind.start() < start:
+        return None
+    said = _IT_IS.sub("", page.text[mind.end() :], count=1)
+    found = tail(said, page.choices) if page.choices.kind in ("number", "multi") else None
+    return found if found and found.answer else AMBIGUOUS
+
+
+_IT_IS = re.compile(
+    r"(?:(?:actually|it(?:'s| is| should be)|that(?:'s| is)|the answer is|make (?:it|that)),?\s)*", re.I
+)
 
 
 def _last_instead(page: Page, start: int) -> tuple[int, Found] | None:
@@ -261,7 +318,7 @@ def _last_instead(page: Page, start: int) -> tuple[int, Found] | None:
         at = match.start("answer")
         if at < start:
             break
-        if page.choices.kind == "yesno" and match.group().startswith("no"):
+        if page.choices.kind == "yesno" and _PLAIN_NO.fullmatch(match.group()):
             continue  # there "no" is an answer, not a change of mind
         found = _named(page, at)
         if found is not None and not denied(page.low, match.start(), at + 1):

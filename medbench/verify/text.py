@@ -57,13 +57,28 @@ def visible(reply: str) -> tuple[str, bool]:
         reply, thought = _after_thought(reply, _OTHER_THINK)
     if "<" in reply:
         reply, tagged = _after_thought(reply, _THINK)
-        reply, thought = _TOKENS.sub(" ", reply), thought or tagged
+        reply, thought = _without_marks(reply), thought or tagged
     reply = reply[-LONGEST:].strip()
     if "\\n" in reply and "\n" not in reply:
         reply = _WRITTEN_BREAK.sub("\n", reply)
     if not reply.isascii():
         reply = _FOREIGN.sub(_plainer, reply).strip()
     return reply, thought
+
+
+_END = re.compile(r"<\|(?:endoftext|im_end|eot_id|end_of_text|eos)\|>|</s>|<(?:eos|end_of_turn)>")
+_HTML = re.compile(r"</?(?:b|strong|i|em|u|span|code|mark|font)(?:\s[^<>]{0,80})?>")
+_HTML_BREAK = re.compile(r"</?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|table)(?:\s[^<>]{0,80})?\s?/?>")
+
+
+def _without_marks(reply: str) -> str:
+    """`reply` up to its end token, without other tokens and HTML marks."""
+    end = _END.search(reply)
+    if end and reply[: end.start()].strip():
+        reply = reply[: end.start()]
+    if "</" in reply or "<br" in reply:
+        reply = _HTML_BREAK.sub("\n", _HTML.sub("", reply))
+    return _TOKENS.sub(" ", reply)
 
 
 def _ends(mark: re.Match[str]) -> bool:

@@ -1,0 +1,42 @@
+"""Statements of a letter in languages other than English and Chinese: "La respuesta correcta es la C"."""
+
+import re
+
+from medbench.verify.page import Found, Page
+
+_WORDS = (
+    "respuesta", "opción", "correcta es", "resposta", "opção", "alternativa", "gabarito",
+    "letra", "réponse", "bonne réponse", "antwort", "risposta", "opzione", "ответ", "вариант",
+    "正解", "答え", "正しい", "정답", "답은", "답:", "الإجابة", "odpowied", "đáp án",
+)  # fmt: skip
+_STATED = re.compile(
+    r"(?:" + "|".join(_WORDS) + r")(?P<about>[^.\n。?？]{0,40}?)"
+    r"[\s:：*(]{0,4}(?:\b(?:é|es|est|ist|è|lautet|to|jest|là|este)\b|は|が|은|는|:|：|—|-|–|هي)[\s:：*]{0,4}"
+    r"(?:(?:a|la|el|le|il|die|der|das|o|l')\s?)?(?:(?:opción|opção|alternativa|option|opzione|letra|lettre|вариант)\s)?"
+    r"[(*「]{0,3}(?P<letter>[A-Z])(?![\w'’])",
+    re.I,
+)
+_CORRECT = re.compile(
+    r"(?:opción|alternativa|opção|letra|opzione|l'option|antwort(?:möglichkeit)?)\s[(*]{0,3}(?P<letter>[A-Z])[)*]{0,3}\s"
+    r"(?:es|está|é|est|è|ist)\s(?:la\s|a\s)?(?:correct|richtig|corrett)|antwortmöglichkeit\s(?P<other>[A-Z])\s",
+    re.I,
+)
+_DENIES = re.compile(r"\b(?:no|não|ne|n'est|pas|nicht|non|не)\b|아니|ではな", re.I)
+
+
+def last_letter(page: Page) -> tuple[int, Found] | None:
+    """Where the last such statement is, and its letter."""
+    if not any(word in page.low for word in _WORDS) and "antwort" not in page.low:
+        return None
+    found: list[tuple[int, str]] = []
+    for match in _STATED.finditer(page.text):
+        if match["letter"].isupper() and not _DENIES.search(match["about"]):
+            found.append((match.start(), match["letter"]))
+    for match in _CORRECT.finditer(page.text):
+        letter = match["letter"] or match["other"]
+        if letter.isupper():
+            found.append((match.start(), letter))
+    if not found:
+        return None
+    place, letter = max(found)
+    return (place, Found(letter)) if letter in page.choices.labels else None
