@@ -105,7 +105,7 @@ def test_doubtful_letters_are_read_as_one_of_the_possible_answers() -> None:
     """Where two people could differ, the reader says what one of them could have said."""
     doubtful = [one for one in kept() if one.example.kind == "mcq" and not one.sure]
     assert len(doubtful) > 200
-    assert share(doubtful) >= 0.96
+    assert share(doubtful) >= 0.95
 
 
 @pytest.mark.parametrize(

@@ -645,7 +645,8 @@ def test_each_rule_reads_its_own_example() -> None:
     for rule in verify.RULES:
         kind = "mcq" if "mcq" in rule.kinds else sorted(rule.kinds)[-1]
         question = "Is there an effusion?" if kind == "yesno" else "Which drug was given?"
-        example = Example("q", kind, question, ("yes",), DRUGS if kind == "multi" else ())
+        gold = "yes" if kind == "yesno" else "left lung"
+        example = Example("q", kind, question, (gold,), DRUGS if kind == "multi" else ())
         example = mcq() if kind == "mcq" else example
         assert verify.read(rule.example, example).rule == rule.name, rule
 

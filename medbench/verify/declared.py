@@ -32,6 +32,10 @@ _NOT_BUT = re.compile(
     r"\b(?:not|n't) (?:option |choice )?[(*]{0,3}[A-Z][)*]{0,3},? but (?:rather |instead )?"
     r"(?:option |choice )?[(*]{0,3}([A-Z])(?=[)*]{0,3}(?:[.,;]|\s*$|\s\())"
 )
+_TAKEN_BACK = re.compile(
+    r"[^.;\n]{0,60}\b(?:but (?:it|this|that|does|do|is|not)\b|in (?:(?:an?|some|most|many|"
+    r"all) )?(?:other|different|another)\b)"
+)
 _CALLS = (
     "correct", "right", "best", "most ", "fits", "remains", "left", "leav", "closest", " but ", "true", "✅",
     "正确", "仅", "只有", "符合",
@@ -45,7 +49,7 @@ def declared(page: Page) -> Found | None:
     letters: set[str] = set()
     for called in _CALLED.finditer(page.text):
         before = page.text[max(0, called.start() - 130) : called.start()]
-        if unsure(page.text, called.start(), called.end()):
+        if unsure(page.text, called.start(), called.end()) or _TAKEN_BACK.match(page.text, called.end()):
             continue
         if _SEVERAL.search(before):
             return AMBIGUOUS
@@ -53,7 +57,7 @@ def declared(page: Page) -> Found | None:
         left = called.group() == "remains"
         if said is not None and (left or not denied(before, said.start("first"), said.start("first"))):
             letters.add(said["first"])
-        elif said is None and (letter := _written_before(page, called.start())):
+        elif said is None and (letter := _written_before(page, called.start()) or _text_before(page, called)):
             letters.add(letter)
     letters |= {left["letter"] for left in _LEAVES.finditer(page.text)}
     letters |= {instead[1] for instead in _NOT_BUT.finditer(page.text)}
@@ -110,6 +114,19 @@ def _written_before(page: Page, end: int) -> str:
         if label[1] in page.choices.labels and own_text_end(page.text, at, page.choices) == end - 1:
             return label[1] if not denied(page.low, at, at) else ""
     return ""
+
+
+def _text_before(page: Page, called: re.Match[str]) -> str:
+    """The option whose text alone stands right before what is called best: "Aspirin is the most likely …"."""
+    if called.group().startswith(("fits", "best", "most", "remains")):
+        return ""
+    before = page.low[max(0, called.start() - 300) : called.start()].rstrip(" *_")
+    texts = (text for text in page.choices.texts if len(text) > 3 and before.endswith(text))
+    longest = max(texts, key=len, default="")
+    at = len(before) - len(longest)
+    if not longest or before[at - 1 : at].isalnum() or denied(before, at, at):
+        return ""
+    return page.choices.texts[longest]
 
 
 _LABEL_BEFORE = re.compile(r"(?<![\w'-])([A-Z])(?=[.):]|\*\*)")

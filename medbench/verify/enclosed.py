@@ -84,10 +84,21 @@ def boxed(page: Page) -> Found | None:
 
 
 _TAG = re.compile(
-    r"<(?P<a>/?)(?:final[_ ]?answer|answer|ans|choice|solution)>"
+    r"<(?P<a>/?)(?:final[_ ]?answer|answer|ans|choice|solution|final|response|result|output)>"
     r"|\[(?P<b>/?)answer\]|<\|(?P<c>begin|end)_of_box\|>"
 )
-_TAGGED = ("answer>", "_of_box|>", "answer]", "solution>", "<ans>", "choice>")
+_TAGGED = (
+    "answer>",
+    "_of_box|>",
+    "answer]",
+    "solution>",
+    "<ans>",
+    "choice>",
+    "final>",
+    "response>",
+    "result>",
+    "output>",
+)
 
 
 def _tags(page: Page) -> Iterator[tuple[int, int, str]]:
@@ -112,7 +123,7 @@ def tag(page: Page) -> Found | None:
 
 
 _FIELD = re.compile(
-    r"[\"']?\b(?:final_|correct_|predicted_)?(?:answer|choice|option|prediction)"
+    r"[\"']?\b(?:final_|correct_|predicted_|selected_|chosen_)?(?:answer|choice|option|prediction|letter|label|response)"
     r"(?:_choice|_idx|_letter|_option|_index)?[\"']\s{0,4}:\s{0,4}"
     r"(?:\"((?:[^\"\\]|\\.){0,500})\"|'([^'\n]{0,500})'|\[([^\]\n]{0,200})\]|([^\s,}\"'\[]{1,40}))",
     re.I,

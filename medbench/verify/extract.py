@@ -55,6 +55,13 @@ class Rule:
     early: Callable[[Page], Found | None] | None = None
 
 
+def kind_of(example: Example) -> Kind:
+    """The kind a question is read as: a closed or open one whose golds are yes or no is a yes/no question."""
+    if example.kind in ("closed", "open") and words.polar(example.gold):
+        return "yesno"
+    return example.kind
+
+
 _ALL: frozenset[Kind] = frozenset(get_args(Kind))
 _MULTI: frozenset[Kind] = frozenset({"multi"})
 _MCQ: frozenset[Kind] = frozenset({"mcq"})
@@ -81,7 +88,7 @@ RULES: tuple[Rule, ...] = (
     Rule("opening", "Left lung.\n\nThe opacity lies on the left side.", _CLOSED, phrases.first),
     Rule("nothing", "None of the options is right.", _MCQ, prose.nothing),
     Rule("conclusion", "(A) acts late. Thus the drug given is (C).", _MCQ, prose.conclusion),
-    Rule("declared", "(A) thins blood too, but (C) is correct.", _MCQ, declared.declared),
+    Rule("declared", "(A) thins blood too, but (C) is correct. Ask him.", _MCQ, declared.declared),
     Rule("declared", "A is true.\nB is false.\nC is true.\nD is false.", _MULTI, declared.each_judged),
     Rule(
         "line", "COX is blocked.\n\nC. Aspirin\n\nIt lasts.", _MCQ, implicit.line, early=implicit.later_line
@@ -96,8 +103,8 @@ RULES: tuple[Rule, ...] = (
         restated.option,
         early=restated.option,
     ),
-    Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL - {"free"}, implicit.refuses),
     Rule("mention", "One would give aspirin here.", _MCQ, prose.mention),
+    Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL - {"free"}, implicit.refuses),
     Rule("restated", "There is no effusion.", _YESNO, restated.word),
     Rule("restated", "The drug that was given is aspirin, which is rare.", _PHRASE, restated.phrase),
     Rule("conclusion", "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.", _NUMBER, restated.number),
@@ -140,31 +147,65 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     if example.labels:
         text = lettered(text, example.labels)
     text = _own_turn(text, example)
-    if (
-        example.kind == "mcq"
-        and not thought
-        and (letter := statement.on_last_line(text, len(example.options)))
-    ):
+    kind = kind_of(example)
+    if kind == "mcq" and not thought and (letter := statement.on_last_line(text, len(example.options))):
         return Reading(letter, "statement", "scored")
-    form = numbers.form(example.gold) if example.kind == "number" else "number"
-    page = Page.of(text, choices(example.kind, example.options, form), example.question)
-    explicit_rules, early_rules, other_rules = _BY_KIND[example.kind]
+    form = numbers.form(example.gold) if kind == "number" else "number"
+    page = Page.of(_without_offers(text), choices(kind, example.options, form), example.question)
+    explicit_rules, early_rules, other_rules = _BY_KIND[kind]
     reading = _ask(explicit_rules, page)
     if finish == "length":
-        reading = reading if reading and not thought and not _cut_in(text, reading.answer) else None
+        reading = reading if reading and not thought and not _cut_in(text, reading) else None
         return reading or (None if thought else _ask(early_rules, page)) or Reading(None, "none", "truncated")
     if reading is None and not thought:
-        reading = _ask(other_rules, page)
+        reading = _ask(other_rules, _before_others(page)) or _ask(other_rules, page, but=("named", "mention"))
     return reading or Reading(None, "none", "no_answer")
+
+
+_OTHERS = re.compile(
+    r"(?:\n|(?<=[.!?])\s)[\s*_#>-]{0,6}(?:why |explanation (?:of|for) |analysis of )?(?:the )?"
+    r"(?:other|remaining|incorrect|wrong|rejected)\s(?:answer )?(?:options?|choices?|answers?)\b"
+    r"|\n[^\n]{0,8}(?:其他|其余|错误)选项",
+    re.I,
+)
+
+
+def _before_others(page: Page) -> Page:
+    """A page up to where it turns to the options that it does not choose."""
+    others = _OTHERS.search(page.text)
+    return Page.of(page.text[: others.start()], page.choices, page.question) if others else page
 
 
 _LAST_NUMBER = re.compile(r"[\d.,]*\d$")
 
 
-def _cut_in(text: str, answer: str | None) -> bool:
-    """Whether a reply was cut off right after the number that is read from it, perhaps within it."""
+def _cut_in(text: str, reading: Reading) -> bool:
+    """Whether a reply was cut off right after the number or letter read from it, perhaps within a word."""
+    answer = reading.answer or ""
+    if len(answer) == 1 and answer.isalpha():
+        stated = reading.rule == "statement" and answer != "A"
+        return text[-1] in (answer, answer.lower()) and len(text.strip("( *")) > 1 and not stated
     last = _LAST_NUMBER.search(text, max(0, len(text) - 30))
-    return last is not None and answer is not None and last.group().replace(",", "") == answer
+    number = last.group() if last else ""
+    return number.replace(",", "") == answer and text.count(number) == 1
+
+
+_OFFER = re.compile(
+    r"\n\s{0,3}[*_(]{0,3}(?:would you like|do you (?:want|have)|let me know|is there anything|"
+    r"feel free|shall i|"
+    r"want me to|i hope (?:this|that)|note:|disclaimer|please note|this is for educational)[^\n]{0,400}$",
+    re.I,
+)
+
+
+def _without_offers(text: str) -> str:
+    """`text` without closing offers, notes and good wishes, unless it is nothing else."""
+    for _ in range(3):
+        offer = _OFFER.search(text, max(0, len(text) - 450))
+        if offer is None or not text[: offer.start()].strip():
+            break
+        text = text[: offer.start()].rstrip()
+    return text
 
 
 _ANSWERED = re.compile(r"\AA:\s{1,2}(?=[(*]{0,2}[A-Z][).:*])")  # "A: C) Maybe" answers C
@@ -173,19 +214,19 @@ _DOUBLED = re.compile(r"\A([A-Z])[).] (?=\1[).])")  # "B) B) Liver"
 
 def _own_turn(text: str, example: Example) -> str:
     """`text` up to where the model goes on with a turn of its own making, if it answered before."""
-    chosen = choices(example.kind, example.options)
+    chosen = choices(kind_of(example), example.options)
     end = turns.next_turn(text, chosen)
     if end is None or end < 1:
         return text
-    found = _ask(_STATED[example.kind], Page.of(text[:end], chosen, example.question))
+    found = _ask(_STATED[kind_of(example)], Page.of(text[:end], chosen, example.question))
     return text[:end] if found is not None and found.answer is not None else text
 
 
-def _ask(rules: tuple[Rule, ...], page: Page) -> Reading | None:
+def _ask(rules: tuple[Rule, ...], page: Page, but: tuple[str, ...] = ()) -> Reading | None:
     """What the first rule that finds anything says; something outside the choices yields to an answer."""
     outside = None
     for rule in rules:
-        found = rule.find(page)
+        found = rule.find(page) if rule.name not in but else None
         if found is OUTSIDE:
             outside = outside or Reading(None, rule.name, "no_answer")
         elif found is not None:

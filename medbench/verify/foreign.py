@@ -2,18 +2,19 @@
 
 import re
 
+from medbench.verify.letters import stands_alone
 from medbench.verify.page import Found, Page
 
 _WORDS = (
     "respuesta", "opción", "correcta es", "resposta", "opção", "alternativa", "gabarito",
     "letra", "réponse", "bonne réponse", "antwort", "risposta", "opzione", "ответ", "вариант",
-    "正解", "答え", "正しい", "정답", "답은", "답:", "الإجابة", "odpowied", "đáp án",
+    "正解", "答え", "正しい", "정답", "답은", "답:", "الإجابة", "الخيار", "odpowied", "đáp án",
 )  # fmt: skip
 _STATED = re.compile(
     r"(?:" + "|".join(_WORDS) + r")(?P<about>[^.\n。?？]{0,40}?)"
-    r"[\s:：*(]{0,4}(?:\b(?:é|es|est|ist|è|lautet|to|jest|là|este)\b|は|が|은|는|:|：|—|-|–|هي)[\s:：*]{0,4}"
+    r"[\s:：*(]{0,4}(?:\b(?:é|est?|es|ist|è|lautet|to|jest|là|este)\b|は|が|은|는|:|：|—|-|–|هي)[\s:：*]{0,4}"
     r"(?:(?:a|la|el|le|il|die|der|das|o|l')\s?)?(?:(?:opción|opção|alternativa|option|opzione|letra|lettre|вариант)\s)?"
-    r"[(*「]{0,3}(?P<letter>[A-Z])(?![\w'’])",
+    r"[(*「]{0,3}(?P<letter>[A-Z])(?![A-Za-z0-9'’])",
     re.I,
 )
 _CORRECT = re.compile(
@@ -30,7 +31,8 @@ def last_letter(page: Page) -> tuple[int, Found] | None:
         return None
     found: list[tuple[int, str]] = []
     for match in _STATED.finditer(page.text):
-        if match["letter"].isupper() and not _DENIES.search(match["about"]):
+        at = match.start("letter")
+        if match["letter"].isupper() and stands_alone(page.text, at) and not _DENIES.search(match["about"]):
             found.append((match.start(), match["letter"]))
     for match in _CORRECT.finditer(page.text):
         letter = match["letter"] or match["other"]

@@ -1,6 +1,6 @@
 """Rules for answers that are plain from where they stand: alone, first, last, or the only one named.
 
-They never count in a reply that was cut off, except a reply that is nothing but its answer.
+Some also count in a reply that was cut off, where they stand at its beginning.
 """
 
 import re
@@ -44,24 +44,43 @@ def _labels(rows: list[str], choices: Choices) -> list[tuple[str, bool]]:
 
 
 _LEAD = re.compile(
-    r"(?:[\s*_#>→⇒∴=✅☑👉➡|-]{0,6}(?:so|thus|hence|therefore|then|overall|finally|"
-    r"in (?:the end|conclusion|summary|short)|"
-    r"solution|conclusion|key|response|output|result|prediction|selection|pick|final|choice|verdict|option|"
-    r"(?:i(?:'d| would|'ll)? )?(?:go with|lean(?:ing)?(?: towards?| to)?|say|pick|choose|opt for)|i think|"
-    r"my (?:best )?(?:guess|bet|pick)(?: is)?|(?:it|this|that)(?:'s| is| must be| has to be)|clearly)\b"
-    r"[\s,:.*_=→-]{0,6}){1,5}|[\s*_]{0,3}(?:→|⇒|∴|=>|->|➡|👉|✅)[\s*_]{0,3}",
+    r"(?:[\s*_#>→⇒∴=✅☑👉➡|-]{0,6}(?:so|thus|hence|therefore|then|overall|finally|only|here|is|clearly|"
+    r"by (?:exclusion|elimination)|in (?:the end|conclusion|summary|short)|(?:up)?on reflection|"
+    r"solution|conclusion|key|response|output|result|prediction|selection|pick|final|choice|verdict|answer|option|"
+    r"the (?:solution|choice|evidence|correct one)|i think|my (?:best )?(?:guess|bet|pick)(?: is)?|"
+    r"i(?:'m| am) (?:confident|sure|certain)(?: that)?|"
+    r"(?:i(?:'d| would|'ll)? )?(?:go with|lean(?:ing)?(?: towards?| to)?|say|pick|choose|opt for|settle on)|"
+    r"(?:it|this|that|which)(?:'s| is| must be| has to be)?|supports?|points? to|matches|fits|"
+    r"favou?rs?|makes?|"
+    r"结论|所以|因此|综上|本题|只能是|我的选择是|应?选)(?![\w'])[\s,:：.*_=→-]{0,6}){1,6}"
+    r"|[\s*_]{0,3}(?:→|⇒|∴|=>|->|➡|👉|✅)[\s*_]{0,3}",
     re.I,
 )
-_LAST_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_TRAIL = re.compile(
+    r"\s(?:it is|is (?:it|supported)|the (?:correct|right|best) (?:answer|one|option|choice))$", re.I
+)
+_LAST_SENTENCE = re.compile(r"(?<=[.!?。])\s*(?=\S)(?<!\b[A-Z]\.)|,? (?:but|so|hence|thus) |;\s")
+
+
+def _short(text: str, page: Page) -> Found | None:
+    """The option that the last sentence of a line gives in so many words: "→ B", "So C it is."."""
+    sentence = _LAST_SENTENCE.split(text[-200:])[-1].strip()
+    lead = _LEAD.match(sentence)
+    said = _TRAIL.sub("", sentence[lead.end() :].strip(" .*_!`。")) if lead else ""
+    if not said or (len(said) == 1 and said.islower()):
+        return None
+    found = exactly(said.strip("*_ "), page.choices)
+    return (
+        found
+        if found and found.answer and not denied(sentence.lower(), len(sentence), len(sentence))
+        else None
+    )
 
 
 def closing(page: Page) -> Found | None:
     """The last line is one option: its letter, letter and text, or text; or the reply ends "so, C."."""
-    sentence = _LAST_SENTENCE.split(page.text[-200:].rpartition("\n")[2])[-1]
-    if (lead := _LEAD.match(sentence)) and (said := sentence[lead.end() :].strip(" .*_!`")):
-        found = exactly(said, page.choices) if not (len(said) == 1 and said.islower()) else None
-        if found and found.answer and not denied(page.low, len(page.low) - 1, len(page.low)):
-            return found
+    if found := _short(page.text[-200:].rpartition("\n")[2], page):
+        return found
     rows = lines(page.text)
     last = rows[-1].strip()
     if len(last) > 600:
@@ -98,7 +117,10 @@ def opening(page: Page) -> Found | None:
     """The first line is one option, or a yes, no or maybe that is one."""
     if page.choices.texts.keys() <= set(WORDS) and (word := _FIRST_WORD.match(page.text)):
         return Found(page.choices.texts[word[1].lower()]) if word[1].lower() in page.choices.texts else None
-    return _edge(lines(page.text), 0, page.choices)
+    rows = lines(page.text)
+    if found := _edge(rows, 0, page.choices):
+        return found
+    return _short(rows[0], page) if len(rows[0]) < 200 else None
 
 
 def opened(page: Page) -> Found | None:
@@ -155,7 +177,10 @@ def _begins_with_text(rows: list[str], choices: Choices) -> Found | None:
     for row in rows[:60]:
         cut = _TEXT_END.search(row[:400])
         letters.append(choices.texts.get(plain(row[: cut.start()])) if cut else None)
-    return Found(letters[0]) if letters[0] and set(letters[1:]) <= {None, letters[0]} else None
+    others = {option for option, letter in choices.texts.items() if letter != letters[0]}
+    first = plain(rows[0])
+    listed = any(option in first for option in others if len(option) > 2)
+    return Found(letters[0]) if letters[0] and not listed and set(letters[1:]) <= {None, letters[0]} else None
 
 
 def begins(page: Page) -> Found | None:
@@ -188,7 +213,7 @@ _FIRST_WORD = re.compile(
 
 # A line in which a number need not be the answer.
 _TALK = re.compile(
-    r"(?:[a-z]{2,}[^a-z]+){7}|\b(?:not|cannot|step|table|figure|missing|normal|maximum|minimum|minus|"
+    r"\b(?:question|item|problem|unknown|unclear|maybe)\b|(?:[a-z]{2,}[^a-z]+){7}|\b(?:not|cannot|step|table|figure|missing|normal|maximum|minimum|minus|"
     r"would|if|more|"
     r"print\w*)\b|n't\b|^\W*out of\b|```|[<>≥≤]|\d\+",
     re.I,

@@ -243,10 +243,17 @@ def exactly(text: str, choices: Choices) -> Found | None:
     return None
 
 
+_REJECTS = re.compile(
+    r"[(*]{0,3}([A-Z])[)*.]{0,3},? (?:not|rather than|over|instead of) [(*]{0,3}[A-Z][)*.]{0,3}"
+)
+
+
 def only_letters(text: str, choices: Choices) -> Found | None:
     """The answer when `text` is nothing but a letter or a list of letters."""
     if len(text) > 160 or "?" in text:
         return None
+    if rejects := _REJECTS.fullmatch(text):
+        return Found(rejects[1]) if rejects[1] in choices.labels else OUTSIDE
     if (label := _LABEL.match(text)) and (own := written_out(text, label.start(1), choices)):
         return own
     if _RUN.fullmatch(text):

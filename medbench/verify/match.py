@@ -4,7 +4,7 @@ import re
 
 from medbench.schema import LETTERS, Example, Finish, Verdict
 from medbench.verify import numbers, phrases, words
-from medbench.verify.extract import read
+from medbench.verify.extract import kind_of, read
 from medbench.verify.numbers import limits
 
 __all__ = ["gold_reply", "grade", "limits", "matches"]
@@ -28,7 +28,7 @@ def grade(reply: str, example: Example, finish: Finish = "stop") -> Verdict:
 
 def matches(answer: str, example: Example) -> bool:
     """Whether `answer`, as `read` returns it, is an accepted one; never so for free text."""
-    kind, gold = example.kind, example.gold
+    kind, gold = kind_of(example), example.gold
     if kind in ("mcq", "multi"):
         return answer in gold
     if kind == "yesno":
@@ -36,7 +36,8 @@ def matches(answer: str, example: Example) -> bool:
     if kind == "number":
         shape = numbers.form(gold)
         return any(numbers.accepts(text, answer, shape) for text in gold)
-    return kind != "free" and any(phrases.same(answer, text, example.question) for text in gold)
+    accepted = [phrase for text in gold for phrase in (text, *phrases.alternatives(text))]
+    return kind != "free" and any(phrases.same(answer, phrase, example.question) for phrase in accepted)
 
 
 _CUTS = re.compile(r"[.;:\n]|\b(?:because|since|as it|which)\b|因为|由于|所以|因此")

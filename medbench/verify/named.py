@@ -2,7 +2,7 @@
 
 import re
 
-from medbench.verify.letters import letter_at
+from medbench.verify.letters import letter_at, own_text_end
 from medbench.verify.page import Choices, Found, Page
 from medbench.verify.text import denied, plain
 
@@ -33,6 +33,19 @@ def single(letters: set[str]) -> Found | None:
     return Found(next(iter(letters))) if len(letters) == 1 and "" not in letters else None
 
 
+_COMPLEMENT = re.compile(
+    r"[)\]*_\"'.]{0,4}(?:\s?\([^()\n]{0,80}\)[*_]{0,2})?\s*(?:$|[.,;:!?\n—–-]|"
+    r"\b(?:because|since|as|which|due|based|for|in|and|or|given|with|at|from|by|to|here|"
+    r"is (?:correct|right|the|most|best|therefore|thus)|would be (?:the|most|best|correct)|"
+    r"(?:best |most )?(?:fits|matches|describes|explains)|seems? (?:most|best|the|to be the))\b)"
+)
+
+
+def discussed(text: str, at: int, choices: Choices) -> bool:
+    """Whether the option named at `at` is the subject of a sentence about it: "Option D delays treatment"."""
+    return _COMPLEMENT.match(text, own_text_end(text, at, choices)) is None
+
+
 # What may stand between a denied letter and one that is not denied with it.
 _ANOTHER = re.compile(
     r"[.;:!?\n]|\b(?:but|while|whereas|so|thus|therefore|hence|rather|instead|is|are|was|which|leav)"
@@ -47,13 +60,15 @@ def letters_named(text: str, choices: Choices) -> set[str]:
         doubted = denied(text, start, end) or called_wrong(text, end) or unsure(text, start, end)
         doubted = doubted or (refused >= 0 and not _ANOTHER.search(text, refused, start))
         refused = end if doubted else -1
-        if text[at] in choices.labels and not doubted:
+        if text[at] in choices.labels and not doubted and not discussed(text, at, choices):
             found = letter_at(text, at, choices)
             letters.add(text[at] if found and found.answer else "")
     return letters
 
 
-_MUSING = re.compile(r"\b(?:maybe|perhaps|possibly|if|whether|suppose|guess|assume|unless)\b[^.;\n]{0,90}$")
+_MUSING = re.compile(
+    r"\b(?:maybe|perhaps|possibly|if|whether|suppose|guess|assume|unless|doubt|myth|misconception|mistaken(?:ly)?)\b[^.;\n]{0,90}$"
+)
 _ASKED = re.compile(r"[^.!\n]{0,60}\?")
 
 
@@ -63,7 +78,9 @@ def unsure(text: str, start: int, end: int) -> bool:
 
 
 _WRONG = re.compile(
-    r"\b(?:incorrect|wrong|ruled out|eliminated|excluded|avoided|contraindicated|insufficient|inadequate|"
+    r"\bin (?:an? |some )?(?:other|different|another)\b|\bdoes(?: not|n't) (?:fit|explain|"
+    r"apply)\b|\b(?:incorrect|wrong|unlike|ruled out|eliminated|excluded|avoided|contraindicated|"
+    r"insufficient|inadequate|"
     r"inappropriate|falls? short|less (?:suitable|appropriate|likely)|not (?:indicated|recommended)|"
     r"not (?:correct|right|the|consistent|accurate|appropriate))\b"
 )
@@ -82,11 +99,10 @@ SHORT = re.compile(r"[a-z]{3}|\d\d|[\u4e00-\u9fff]{2}", re.I)
 _ABOUT_OTHERS = re.compile(r"(?:both|all|none|neither|either|any)\b(?: of| the|$)")
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")
 _AND_MORE = (
-    r"s?(?: (?:and|or|as well as) |, (?:and |or )?)(?!it\b|its\b|this|that|these|the\b|an?\b|is\b|are\b|"
-    r"has\b|so\b|"
-    r"therefore|thus|not\b|can\b|may\b|should|will|we\b|i\b|there|which|who|as\b|because|since|but\b|due|with|"
-    r"given|in\b|however|although|especially|particularly|followed|while|where|leading|causing|making|rather|"
-    r"also|others?\b|by\b|for\b|when|if\b|then\b)[a-z]"
+    r"s?(?: (?:and|or|as well as|plus|with|\+|&) |, (?:and |or )?)"
+    r"(?!it\b|its\b|this|that|these|the\b|an?\b|is\b|are\b|has\b|so\b|therefore|thus|not\b|can\b|may\b|should|"
+    r"will|we\b|i\b|there|which|who|as\b|because|since|but\b|due|with|given|in\b|however|although|especially|"
+    r"particularly|followed|while|where|leading|causing|making|rather|also|others?\b|by\b|for\b|when|if\b|then\b)[a-z]"
 )
 
 

@@ -44,6 +44,12 @@ _COMMANDS = {
 }  # fmt: skip
 _COMMAND = re.compile(r"\\(" + "|".join(sorted(_COMMANDS, key=len, reverse=True)) + r")(?![a-zA-Z])")
 _BOLD = re.compile(r"\*\*(?![\d(.])|(?<![\d)])\*\*|__|[`$]")
+_SIGNED = re.compile(r"\b(?:minus|negative) (?=[\d.])", re.I)
+_MULTIPLES = {
+    "hundred": 100, "thousand": 1e3, "million": 1e6, "billion": 1e9, "k": 1e3, "dozen": 12,
+    "万": 1e4, "亿": 1e8,
+}  # fmt: skip
+_MULTIPLE = re.compile(r"(?:\s?(thousand|million|billion|hundred|dozen|万|亿)|(k))(?![\w/])")
 _TIMES_TEN = re.compile(r"(\d) ?[*xX] ?10 ?(?:\^|\*\*) ?\(?([-+]?\d{1,3})\)?(?![\d.])")
 _TIMES = re.compile(r"(?<=\d) ?x ?(?=\d)")
 _MIXED = re.compile(r"(?<![\d.)/*+-])(\d{1,4}) (\d{1,2})/(\d{1,2})(?![\d/])")
@@ -60,6 +66,8 @@ def _tidy(text: str) -> str:
         text = _BOLD.sub("", text)
     if "10" in text:
         text = _TIMES_TEN.sub(r"\1e\2", text)
+    if "minus" in text or "egative" in text:
+        text = _SIGNED.sub("-", text)
     if "/" in text:
         text = _MIXED.sub(r"(\1+\2/\3)", text)
     return _TIMES.sub("*", text) if "x" in text else text
@@ -153,7 +161,7 @@ def _read(text: str) -> Found:
         return found.pop() if len(found) == 1 else AMBIGUOUS
     text = _last_of_chain(text)
     lead = _HEDGE.match(text)
-    text = text[lead.end() if lead else 0 :].strip(" .,:*_\"'[]")
+    text = text[lead.end() if lead else 0 :].lstrip(" ,:*_\"'[]").rstrip(" .,:*_\"'[]")
     if _COMPARED.match(text) or _LIKE_A_DATE.fullmatch(text):
         return OUTSIDE
     if _DASHED.fullmatch(text):
@@ -223,6 +231,8 @@ def _quantity_at(text: str, at: int) -> tuple[Quantity, int] | None:
     number = float(match.group().replace(",", ""))
     if not math.isfinite(number):
         return None
+    if times := _MULTIPLE.match(text, match.end()):
+        return Quantity(number * _MULTIPLES[times[1] or times[2]]), times.end()
     gap = _GAP.match(text, match.end())
     written = units.WRITTEN.match(text, gap.end() if gap else match.end())
     if written is None or (written.group().lower() == "in" and text[written.end() :][:2].strip().isalpha()):

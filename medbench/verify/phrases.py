@@ -58,24 +58,28 @@ def same(answer: str, gold: str, question: str = "") -> bool:
     """
     if key(answer) in _keys(gold):
         return True
-    asked = frozenset(wording(question).split()) if question else frozenset()
-    return bool(asked) and _without_asked(answer, asked) == _without_asked(wording(gold), asked) != ""
-
-
-_OF = frozenset(("of", "the", "in", "this", "image"))
-
-
-def _without_asked(phrase: str, asked: frozenset[str]) -> str:
-    """`phrase` without the words at its end that the question has; all of it if nothing would be left."""
-    words = phrase.split()
-    while words and (words[-1] in asked or words[-1] in _OF):
-        words.pop()
-    return " ".join(words) or phrase
+    asked = frozenset(wording(question).split())
+    if not asked or "or" in asked:
+        return False
+    shorter, longer = sorted((wording(answer).split(), wording(gold).split()), key=len)
+    surplus = longer[len(shorter) :]
+    return (
+        bool(shorter and surplus)
+        and longer[: len(shorter)] == shorter
+        and all((word in asked and not _TELLS.fullmatch(word)) or word in _OF for word in surplus)
+    )
 
 
 @lru_cache(maxsize=16384)
 def _keys(gold: str) -> frozenset[tuple[str, ...]]:
     return frozenset({key(gold), key(_bare(gold))} - {("",)})
+
+
+_OF = frozenset(("of", "the", "in", "this", "image"))
+# Words that tell one answer from another even where the question has them.
+_TELLS = re.compile(
+    r"left|right|bilateral|upper|lower|no|not|non|without|with|.|\d.*|.*\d|i{1,3}|iv|v|benign|malignant"
+)
 
 
 _OPENS = re.compile(r"[\s*_\"']{0,6}([^\n.;:?#*]{1,60})[*\"]{0,3}(?:\.(?=\s|\*)[*_]{0,3}|(?=\n))\s{0,4}")
@@ -93,6 +97,7 @@ def first(page: Page) -> Found | None:
 _OPTIONAL = re.compile(r"\(([^()]*)\)")
 
 
+@lru_cache(maxsize=16384)
 def alternatives(reference: str) -> tuple[str, ...]:
     """The answers a VQA-Med-2019 reference accepts: `#` separates them, `( )` holds what may be left out.
 
@@ -104,7 +109,10 @@ def alternatives(reference: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for part in reference.split("#"):
         pieces = _OPTIONAL.split(part)[:9]  # four optional parts at most, sixteen wordings
-        optional = [(piece, "") if place % 2 else (piece,) for place, piece in enumerate(pieces)]
+        optional = [
+            (piece, "") if place % 2 and not _TELLS.fullmatch(piece.strip().lower()) else (piece,)
+            for place, piece in enumerate(pieces)
+        ]
         for chosen in product(*optional):
             if phrase := " ".join("".join(chosen).split()):
                 found[phrase] = None

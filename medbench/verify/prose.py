@@ -73,7 +73,8 @@ _FIRMLY = re.compile(
 )
 _LOOSELY = re.compile(
     r"\b(?:could|might|may|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|uncertain|"
-    r"unlikely|not enough|insufficient|depends?|if|unless|whether|either)\b",
+    r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|alternative|differential|"
+    r"not enough|insufficient|depends?|if|unless|whether|either)\b",
 )
 _EQUALS = re.compile(r"\s(?:is|are|was|be|=|≈|equals|remains?|contains?|has|have)(?::| the| an?)*\s|:\s")
 
@@ -129,6 +130,10 @@ _IS = re.compile(
     r"\b(?:is|are|be|was|of|suggests?|indicates?|associated with|indicated by|shown by)"
     r"(?: (?:most likely|likely|probably))?:?[\s*_]{1,4}$"
 )
+_POINTS = re.compile(
+    r"\b(?:(?:most )?consistent with|suggestive of|indicative of|characteristic of|diagnostic of|"
+    r"points? to(?:wards?)?)\s"
+)
 _MOST = re.compile(
     r"(?:most (?:likely|appropriate|probable|suitable|consistent|accurate)|best|correct|likely)\b"
 )
@@ -140,12 +145,22 @@ def asserted(page: Page) -> Found | None:
     letters = set()
     if page.choices.lettered:
         return None
-    places = [start for start, _, _ in names(page.text) if _IS.search(page.text, max(0, start - 30), start)]
+    places = [
+        start
+        for start, _, _ in names(page.text)
+        if _IS.search(page.text, max(0, start - 30), start)
+        and page.low[max(0, start - 7) : start] != " as is "
+    ]
     for most in backwards(_MOST, page.low):
         then = _THEN_IS.match(page.text, most.end())
         start = most.start()
         if then and not page.low[max(0, start - 1) : start].isalnum() and not denied(page.low, start, start):
             places.append(then.end())
+    places += [
+        points.end()
+        for points in _POINTS.finditer(page.low)
+        if not denied(page.low, points.start(), points.start())
+    ]
     for place in places:
         if unsure(page.text, place, place):
             continue

@@ -11,7 +11,7 @@ from medbench.verify.choose import tail
 from medbench.verify.page import WORDS, Found, Page
 from medbench.verify.text import plain
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\"(])|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\"(])|\n+|;\s")
 _WORD = re.compile(r"[a-z]{3,}|\d+")
 _FILLERS = frozenset((
     "the", "most", "people", "patients", "usually", "normally", "typically", "generally", "they",
@@ -40,8 +40,10 @@ _NEGATION = re.compile(r"\b(?:no|not|never|without|none|neither|cannot|absent|ab
 _CONTRAST = re.compile(r"\b(?:but|however|although|except|whereas|though|doubt)\b", re.I)
 _CLAUSE = re.compile(r"[,;]\s|\s(?:with|while)\s")
 _HEDGED = re.compile(
-    r"\b(?:may|might|could|possib\w+|perhaps|maybe|unclear|uncertain|difficult|cannot|can't|unable|if|whether|"
-    r"less|hardly|rather|than|too|only|suggest\w*|likely|would|should|however)\b",
+    r"\b(?:may|might|could|possib\w+|perhaps|maybe|unclear|uncertain|difficult|cannot|can't|unable|if|whether|less|"
+    r"hardly|rather|than|too|only|suggest\w*|likely|would|should|however|ruled? out|excluded|"
+    r"denie[ds]|fail\w*|"
+    r"free of|negative for|history of|previous\w*)\b",
     re.I,
 )
 
@@ -71,7 +73,8 @@ def _polarity(sentence: str, asked: set[str]) -> str | None:
     if not asked or not asked <= _words(sentence) or _ASKS.match(sentence) or "?" in sentence:
         return None
     clauses = _CLAUSE.split(sentence)
-    needed = next(n for n in range(1, len(clauses) + 1) if asked <= _words(" ".join(clauses[:n])))
+    reached = (n for n in range(1, len(clauses) + 1) if asked <= _words(" ".join(clauses[:n])))
+    needed = next(reached, len(clauses))
     said = " ".join(clauses[:needed])
     negations = len(_NEGATION.findall(said))
     if _HEDGED.search(said) or negations > 1 or (len(asked) == 1 and not _EXISTS.search(said)):
@@ -82,6 +85,7 @@ def _polarity(sentence: str, asked: set[str]) -> str | None:
 _SAID = re.compile(r"[\s*_]{0,3}(yes|no),\s", re.I)
 _EXISTS = re.compile(
     r"\b(?:there (?:is|are|was|were)|shows?|demonstrates?|seen|present|visible|identified|noted|found|"
+    r"evidence|signs?|"
     r"appears?|contains?|is|are)\b",
     re.I,
 )
@@ -92,10 +96,13 @@ _THING = re.compile(
 )
 
 
+_CHINESE_OPEN = re.compile(r"没有证据|不能|无法|可能|看不出|是否|不确定|疑似|排除|但|不过|未必|不一定")
+
+
 def _word_in_chinese(page: Page, question: str) -> Found | None:
     """ "图中有肺部吗?" - "图中没有肺部。" """
     asked = _THING.search(question)
-    if asked is None or len(page.text) > 200:
+    if asked is None or len(page.text) > 200 or _CHINESE_OPEN.search(page.text):
         return None
     thing = re.escape(asked["thing"].strip())
     said = re.findall(
@@ -120,6 +127,7 @@ _OTHER_VALUE = re.compile(
     re.I,
 )
 _CONCLUDES = re.compile(r"\b(?:therefore|thus|hence|final(?:ly)?|so)\b|[=≈]", re.I)
+_GENERIC = re.compile(r"\b(?:result|answer|total|score|estimate)\b", re.I)
 _ASIDE = re.compile(r"\([^()\d][^()]{0,80}\)")
 UNWORKED = re.compile(r"\d\)*\s?[×*x/^+]\s?\(*\d|\d\s[-–]\s\d")
 _EQUATIONS = re.compile(r"(?:^|[,;]|\band\b)[^,;=≈]{1,40}[=≈][^,;]*")
@@ -128,11 +136,9 @@ _MORE_VALUES = re.compile(r"\s?(?:to|or|and|[-–])\s?\d")
 
 def number(page: Page) -> Found | None:
     """The last sentence with a number says what was asked for: "Hence the BMI is 31.4 kg/m2"."""
-    if page.choices.form != "number":
-        return None
     for sentence in reversed([part for part in _SENTENCE.split(page.text[-1500:]) if part.strip("` ")][-4:]):
         if any(char.isdigit() for char in sentence):
-            return _given(sentence, page)
+            return _given(sentence, page) if page.choices.form == "number" else _dated(sentence, page)
     return None
 
 
@@ -145,7 +151,11 @@ def _given(sentence: str, page: Page) -> Found | None:
     worked = given[-1].group().strip()[:1] in ("=", "≈")
     at = given[-1] if worked else given[0]
     asked = _words(page.question)
-    named = ":" in at.group() or (worked and _CONCLUDES.search(sentence, 0, at.start()))
+    named = (
+        ":" in at.group()
+        or _GENERIC.search(sentence, 0, at.start())
+        or (worked and _CONCLUDES.search(sentence, 0, at.start()))
+    )
     if asked and not named and not asked & _words(sentence[: at.start()]):
         return None
     value = sentence[at.end() :].strip("*$ ")
@@ -153,6 +163,12 @@ def _given(sentence: str, page: Page) -> Found | None:
     if first is None or UNWORKED.match(value) or _MORE_VALUES.match(value, first.end()):
         return None
     found = numbers.after(_OUT_OF.split(value, maxsplit=1)[0], page.choices)
+    return found if found and found.answer else None
+
+
+def _dated(sentence: str, page: Page) -> Found | None:
+    """The one date, or weeks and days, of a sentence that speaks of nothing else of that form."""
+    found = numbers.inside(sentence, page.choices) if not _OTHER_VALUE.search(sentence) else None
     return found if found and found.answer else None
 
 
@@ -191,7 +207,8 @@ def option(page: Page) -> Found | None:
     """
     if page.choices.texts.keys() <= set(WORDS):
         said = word(page)
-        return Found(page.choices.texts[said.answer]) if said and said.answer else None
+        letter = page.choices.texts.get(said.answer) if said and said.answer else None
+        return Found(letter) if letter else None
     asked = _words(page.question)
     if len(page.text) > 800 or not asked:
         return None

@@ -17,7 +17,7 @@ _ITEM = re.compile(
 )
 _JOINT = re.compile(
     r"[)\]}*_\"'.:]{0,4}[ \t]{0,3}(?:(?P<or>\bor\b|或)|"
-    r"(?:[,;/&+|、]|\band\b|\bas well as\b|和|及|以及|与)(?:\s{0,2}and\b)?\s{0,3}"
+    r"(?:[,;/&+|、]|\band\b|\bas well as\b|和|及|以及|与)(?:\s{0,2}(?:and\b|(?P<last>or\b)))?\s{0,3}"
     r"|\n(?=[ \t*•-]{0,4}\(?[A-Z](?:[.):]|\s*$|\s*\n))|(?=\([A-Z]\))|(?<=\.)\s?(?=[A-Z]\.))"
 )
 _WRONG = re.compile(
@@ -49,6 +49,8 @@ def _listed(text: str, at: int, choices: Choices) -> Found | None:
         if letter not in choices.labels:
             return OUTSIDE if text[place].isupper() and stands_alone(text, place) and not letters else None
         end = own_text_end(text, place, choices)
+        aside = _ASIDES.match(text, end)
+        end = aside.end() if aside else end
         joint = _JOINT.match(text, end)
         if _WRONG.match(text, end):
             break
@@ -57,7 +59,7 @@ def _listed(text: str, at: int, choices: Choices) -> Found | None:
         letters.add(letter)
         if joint is None:
             break
-        if joint["or"]:
+        if joint["or"] or joint["last"]:
             return AMBIGUOUS
         at = joint.end()
     return Found("".join(sorted(letters))) if letters else None
@@ -72,9 +74,14 @@ def by_text(text: str, choices: Choices) -> Found | None:
     return Found("".join(sorted({letter for letter in found if letter}))) if found and all(found) else None
 
 
+_ASIDES = re.compile(r"\s?\((?![A-Z]\))[^()\n]{1,60}\)")
+
+
 def inside(text: str, choices: Choices) -> Found | None:
     """The options that `text` as a whole names."""
     found = after(text, choices)
+    if found and found.answer and not _spent(_ASIDES.sub("", text), choices):
+        return AMBIGUOUS
     return found or OUTSIDE
 
 

@@ -6,7 +6,7 @@ Anchor words are found first, from the end of the reply; only around them is any
 import re
 
 from medbench.schema import LETTERS
-from medbench.verify import foreign, implicit
+from medbench.verify import foreign, implicit, letters, prose
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, Found, Page
@@ -14,7 +14,7 @@ from medbench.verify.text import backwards, denied
 
 _LAST_LINE = re.compile(
     r"(?:^|\n)[ \t*_#>]{0,6}(?i:(?:so|thus|therefore|hence)?,? ?(?:the )?"
-    r"(?:final |correct |best ){0,2}answer(?: is)?)[*_ ]{0,3}:?[*_ ]{0,3}"
+    r"(?:final |correct |best ){0,2}answer(?: is\b[*_ ]{0,3}:?|[*_ ]{0,3}:))[*_ ]{0,3}"
     r"[(\[]?[*_]{0,3}([A-Z])[)\]*_. ]{0,6}$"
 )
 _FORMS = ("<", "oxed", '":', '" :', "':", "nswer]", "NSWER]")
@@ -32,7 +32,8 @@ def on_last_line(text: str, options: int) -> str | None:
 
 
 _ANCHOR = re.compile(
-    r"answer|ans\b|option|choice|choose|select|pick|go with|going with|opt for|conclude|say\b|答案|选"
+    r"answer|ans\b|option|choice|choose|select|pick|go with|going with|opt for|settle on|conclude|say\b"
+    r"|答案|选"
     r"|decision|verdict|guess|lean"
 )
 _ANCHORS = (
@@ -46,6 +47,7 @@ _ANCHORS = (
     "go with",
     "going with",
     "opt for",
+    "settle on",
     "say",
     "conclude",
     "选",
@@ -62,7 +64,7 @@ _LEAN = re.compile(
 _NOUNS = ("answer", "ans", "option", "choice", "decision", "verdict", "guess")
 _BECOMES = r"(?:is|are|would be|should be|must be|will be|has to be|remains|seems to be|appears to be)\b"
 _FORWARD = re.compile(
-    r"(?:_(?:idx|index|choice|letter|option|key))?s?\b(?:\s(?:choice|option|letter|key)\b)?"
+    r"(?:_(?:idx|index|choice|letter|option|key))?s?(?![a-z0-9])(?:\s(?:choice|option|letter|key)\b)?"
     r"(?:\s(?:to|for|here|among|from|of|in|that|based|according|given|i)\b[^.:\n?]{0,80}?)?"
     rf"[*_\"'`)\]}}\s]{{0,6}}(?:\b{_BECOMES}\s?:?|\bis(?=n't)|:|\.\s(?=\(?[a-z]\)?(?:$|[\s.)]))|=|->|→|\s?[-–—]\s)"
 )
@@ -82,18 +84,24 @@ _CHINESE = re.compile(
     r"[\s*_]{0,4}:?[\s*_-]{0,6}(?:仅|只有|选项)?"
 )
 _CHINESE_NOT_MINE = re.compile(
-    r"(?:不|没|没有|别|勿|不能|不应|不会|不该|其他|其余|错误|干扰|各|排除|以下|下列|每个|所有|非)(?:的)?$"
+    r"(?:不|没|没有|别|勿|不能|不应|不会|不该|其他|其余|错误|易错|误|干扰|各|排除|以下|下列|每个|所有|非)(?:的)?$"
 )
+_CHINESE_IF = re.compile(r"(?:若|如果|假如|倘若)[^。.;\n]{0,40}$")
 _CHINESE_OPEN = re.compile(r"\s{0,2}[a-z]\s{0,2}(?:吗|？|\?|呢|还是|的(?:同学|考生|人|学生))")
 _CHINESE_WRONG = re.compile(
     r"[\s*(:]{0,4}[a-z](?:(?:[,和及与]{0,2}[a-z]){1,8}\)?项?(?:均|都|全)|\)?项?)[^\n,。.;a-z]{0,12}?"
     r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|×)"
 )
 _HEADED = re.compile(r"【答案】[\s:]{0,3}([A-Z](?:[、,]?[A-Z])*)")
-_CONDITION = re.compile(r"s?\s(?:only|if|when|unless|in case)\b")
+_CONDITION = re.compile(
+    r"s?\s(?:only|if|when|unless|in case|(?:in|for) (?:(?:an?|some|most|many|all) )?(?:other|"
+    r"different|another))\b"
+)
 _NOT_MINE = re.compile(
-    r"\b(?:incorrect|wrong|possible|other|another|false|initial|initially|previous|first|tempting|common|if|whether|"
-    r"suppose|might|may|could|not|assuming|than|unless|student|distractor|doubt)\s(?:[a-z']+\s){0,3}$|n't $"
+    r"\b(?:incorrect|wrong|possible|other|another|false|initial|initially|previous|first|"
+    r"tempting|common|if|whether|"
+    r"suppose|might|may|could|not|assuming|than|unless|student|distractor|doubt|second|"
+    r"alternative|next|least|less|worst)\s(?:[a-z']+\s){0,3}$|n't $"
 )
 _UNSURE = re.compile(r"\b(?:maybe|perhaps|possibly)\b")
 _NOT = re.compile(
@@ -122,10 +130,35 @@ def statement(page: Page) -> Found | None:
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
     stated = last_statement(page)
-    other = foreign.last_letter(page) if page.choices.kind == "mcq" else None
+    other = _headed(page) or foreign.last_letter(page) if page.choices.kind == "mcq" else None
     if other and (stated is None or other[0] > stated[0]):
         return other[1]
     return stated[1] if stated else None
+
+
+_HEADING = re.compile(
+    r"(?:^|\n)[\s*_#>-]{0,6}(?:correct|right|best|most likely|lösung|结论|诊断结论|正解)"
+    r"(?: (?:answer|option|choice|one))?"
+    r"[*_ ]{0,3}:[*_ ]{0,3}(?=[(*]{0,3}[a-z][)*.]{0,4}\s*(?:\n|$))"
+)
+
+
+_IS_BELOW = re.compile(r"\b(?:is|are|be)\s?:[*_]{0,3}\s*\n[\s*_>•-]{0,8}\(?(?=[A-Z][).:])")
+
+
+def _headed(page: Page) -> tuple[int, Found] | None:
+    """A heading with a letter on its own behind it: "Most likely: B"."""
+    if ":" not in page.low:
+        return None
+    for match in backwards(_IS_BELOW, page.text, 1):
+        found = letter_at(page.text, match.end(), page.choices)
+        if found and found.answer:
+            return match.start(), found
+    for match in backwards(_HEADING, page.low, 1):
+        found = letters.only_letters(page.text[match.end() :].split("\n", 1)[0].strip("*_ ."), page.choices)
+        if found and found.answer:
+            return match.start(), found
+    return None
 
 
 def last_statement(page: Page, start: int = 0) -> tuple[int, Found] | None:
@@ -191,11 +224,16 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
 _SUPPOSES = re.compile(r"[\s*_]*(?:but )?(?:if|were|unless|had|suppose|assuming|in case)\b")
 
 
+_IF_AFTER = re.compile(r"[^.;\n]{0,60}?\b(?:if|were|had)\b")
+
+
 def _supposed(low: str, start: int, end: int) -> bool:
     """Whether the sentence only says what the answer would be under a condition."""
     sentence = low[max(0, start - 200) : start]
     cut = max(sentence.rfind(mark) for mark in (". ", "! ", "? ", "\n", ".\n"))
-    return "would" in low[start:end] and _SUPPOSES.match(sentence[cut + 1 :]) is not None
+    if "would" not in low[start:end]:
+        return False
+    return _SUPPOSES.match(sentence[cut + 1 :]) is not None or _IF_AFTER.match(low, end) is not None
 
 
 def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
@@ -213,8 +251,10 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
     if word == "lean":
         phrase = _LEAN.match(low, end)
         return phrase.end() if phrase else None
-    if not word.isascii() and (_CHINESE_NOT_MINE.search(low[max(0, anchor.start() - 5) : anchor.start()])):
-        return None
+    if not word.isascii():
+        earlier = low[max(0, anchor.start() - 50) : anchor.start()]
+        if _CHINESE_NOT_MINE.search(earlier[-5:]) or _CHINESE_IF.search(earlier):
+            return None
     phrase = _I_DO.match(low, end) if word.isascii() else _CHINESE.match(low, end)
     return phrase.end() if phrase and (not word.isascii() or _I.search(before)) else None
 
@@ -242,7 +282,7 @@ def _head(page: Page, end: int) -> Found | None:
 # --- correction: "wait, actually B" --------------------------------------------------------------
 
 _CUE = re.compile(
-    r"\b(?:wait|actually|correction|on second thought|let me (?:re\w+|correct)|"
+    r"\b(?:wait|hold on|actually|correction|on second thought|let me (?:re\w+|correct)|"
     r"i (?:made|was) (?:a mistake|wrong)|scratch that|no,|sorry,|i meant?|hmm|"
     r"reconsider\w*|rather,|change my)\b",
 )
@@ -286,8 +326,11 @@ def correction(page: Page) -> Found | None:
         stated = last_statement(page, cue.start())
     if instead and (stated is None or instead[0] > stated[0]):
         return instead[1]
-    if cue and page.choices.kind == "mcq" and (ends := implicit.closing(page)) and ends.answer:
-        return ends
+    if cue and page.choices.kind == "mcq" and len(page.text) > cue.end():
+        rest = Page.of(page.text[cue.end() :], page.choices, page.question)
+        ends = implicit.closing(rest) or prose.conclusion(rest)
+        if ends and ends.answer:
+            return ends
     return stated[1] if stated and inside else None
 
 

@@ -30,6 +30,11 @@ _ASCII = {
     **dict.fromkeys((0x2018, 0x2019), "'"),
     **dict.fromkeys((0x201C, 0x201D, 0x300C, 0x300D), '"'),
     **dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2212), "-"),
+    0x17F: "s",
+    0x131: "i",
+    0x130: "I",
+    0x212A: "K",
+    0x212B: "A",  # their other case is an ASCII letter
     0x3002: ".",
     0x3001: ",",
     **STYLED,

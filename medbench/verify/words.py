@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 
 from medbench.verify.letters import LEAD
-from medbench.verify.page import AMBIGUOUS, OUTSIDE, Choices, Found, Page
+from medbench.verify.page import AMBIGUOUS, OUTSIDE, WORDS, Choices, Found, Page
 from medbench.verify.text import plain
 
 # What counts wherever an answer is expected. "positive", "correct" and the like mean other things there.
@@ -65,6 +65,12 @@ def canonical(gold: str) -> str:
     return meaning(word) if whole or word in _WHOLE else word
 
 
+@lru_cache(maxsize=4096)
+def polar(golds: tuple[str, ...]) -> bool:
+    """Whether all golds say yes, no or maybe."""
+    return bool(golds) and all(canonical(gold) in WORDS for gold in golds)
+
+
 def after(text: str, choices: Choices) -> Found | None:
     """The word that `text` begins with, as after "the answer is"."""
     lead = LEAD.match(text)
@@ -106,7 +112,6 @@ _FIRST = re.compile(
     rf"[\s*_\"'(#]{{0,6}}({_WORD})(?=[*_\"')]{{0,4}}(?:[.,;:!\n]|\s*$|\s[-–—(]|\s(?:because|since|as|it|there|the|this)\b))",
     re.I,
 )
-_NO_SIGN = re.compile(r"\W{0,3}no (?:evidence|signs?|significant|definite|obvious|visible|acute)\b", re.I)
 _LAST = re.compile(
     rf"(?:^|[.!?:\n]|(?:\b(?:so|thus|therefore|hence|overall|conclusion)\b|所以|因此|总之)[,:]?)"
     rf"[\s*_\"'(]{{0,6}}({_WORD})[*_\"').!\s]{{0,6}}$",
@@ -136,4 +141,4 @@ def first(page: Page) -> Found | None:
     match = _FIRST.match(page.text)
     if match:
         return after(page.text[match.start(1) :][:80], page.choices)
-    return _found("no", page.choices) if "yes" not in page.low and _NO_SIGN.match(page.text) else None
+    return None
