@@ -117,9 +117,13 @@ def _tags(page: Page) -> Iterator[tuple[int, int, str]]:
         closed = closing
 
 
+def _tagged(low: str) -> bool:
+    return ("<" in low or "[" in low) and any(mark in low for mark in _TAGGED)
+
+
 def tag(page: Page) -> Found | None:
     """The inside of the last pair of answer tags."""
-    return _last_inside(page, _tags(page)) if any(mark in page.low for mark in _TAGGED) else None
+    return _last_inside(page, _tags(page)) if _tagged(page.low) else None
 
 
 _FIELD = re.compile(
@@ -135,7 +139,8 @@ _KEYWORD = re.compile(r"\b(?:answer|choice|option)\s?=\s?\"([^\"\n]{1,200})\"", 
 
 def field(page: Page) -> Found | None:
     """The value of the last JSON field that is named like an answer."""
-    if not any(mark in page.low for mark in ('":', '" :', "':", '="')):
+    low = page.low
+    if '":' not in low and '" :' not in low and "':" not in low and '="' not in low:
         return None
     if '="' in page.text and (given := next(iter(backwards(_KEYWORD, page.text, 1)), None)):
         return span(given[1], page.choices)

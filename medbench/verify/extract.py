@@ -143,7 +143,8 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     text, thought = visible(reply)
     if not text:
         return Reading(None, "none", "truncated" if finish == "length" else "no_answer")
-    text = _DOUBLED.sub("", _ANSWERED.sub("", text))
+    if text[1:2] in (":", ".", ")"):
+        text = _DOUBLED.sub("", _ANSWERED.sub("", text))
     if example.labels:
         text = lettered(text, example.labels)
     text = _own_turn(text, example)

@@ -25,20 +25,21 @@ _CORRECT = re.compile(
 _DENIES = re.compile(r"\b(?:no|não|ne|n'est|pas|nicht|non|не)\b|아니|ではな", re.I)
 
 
-def last_letter(page: Page) -> tuple[int, Found] | None:
-    """Where the last such statement is, and its letter."""
-    if not any(word in page.low for word in _WORDS) and "antwort" not in page.low:
+def last_letter(page: Page, start: int) -> Found | None:
+    """The letter of the last such statement after `start`."""
+    low = page.low[start:]
+    if not any(word in low for word in _WORDS):
         return None
     found: list[tuple[int, str]] = []
-    for match in _STATED.finditer(page.text):
+    for match in _STATED.finditer(page.text, start):
         at = match.start("letter")
         if match["letter"].isupper() and stands_alone(page.text, at) and not _DENIES.search(match["about"]):
             found.append((match.start(), match["letter"]))
-    for match in _CORRECT.finditer(page.text):
+    for match in _CORRECT.finditer(page.text, start):
         letter = match["letter"] or match["other"]
         if letter.isupper():
             found.append((match.start(), letter))
     if not found:
         return None
-    place, letter = max(found)
-    return (place, Found(letter)) if letter in page.choices.labels else None
+    letter = max(found)[1]
+    return Found(letter) if letter in page.choices.labels else None

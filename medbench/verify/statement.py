@@ -17,7 +17,6 @@ _LAST_LINE = re.compile(
     r"(?:final |correct |best ){0,2}answer(?: is\b[*_ ]{0,3}:?|[*_ ]{0,3}:))[*_ ]{0,3}"
     r"[(\[]?[*_]{0,3}([A-Z])[)\]*_. ]{0,6}$"
 )
-_FORMS = ("<", "oxed", '":', '" :', "':", "nswer]", "NSWER]")
 
 
 def on_last_line(text: str, options: int) -> str | None:
@@ -26,36 +25,17 @@ def on_last_line(text: str, options: int) -> str | None:
     The common case, found without going through the rules; they would find the same.
     """
     match = _LAST_LINE.search(text, max(0, len(text) - 60))
-    if match is None or match[1] not in LETTERS[:options] or any(form in text for form in _FORMS):
+    if match is None or match[1] not in LETTERS[:options]:
         return None
-    return match[1]
+    forms = "<" in text or "oxed" in text or "':" in text or "nswer]" in text or "NSWER]" in text
+    quoted = '"' in text and ('":' in text or '" :' in text or '="' in text)
+    return None if forms or quoted else match[1]
 
 
 _ANCHOR = re.compile(
     r"answer|ans\b|option|choice|choose|select|pick|go with|going with|opt for|settle on|conclude|say\b"
     r"|答案|选"
     r"|decision|verdict|guess|lean"
-)
-_ANCHORS = (
-    "answer",
-    "ans",
-    "option",
-    "choice",
-    "choose",
-    "select",
-    "pick",
-    "go with",
-    "going with",
-    "opt for",
-    "settle on",
-    "say",
-    "conclude",
-    "选",
-    "答",
-    "decision",
-    "verdict",
-    "guess",
-    "lean",
 )
 
 _LEAN = re.compile(
@@ -130,10 +110,9 @@ def statement(page: Page) -> Found | None:
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
     stated = last_statement(page)
-    other = _headed(page) or foreign.last_letter(page) if page.choices.kind == "mcq" else None
-    if other and (stated is None or other[0] > stated[0]):
-        return other[1]
-    return stated[1] if stated else None
+    start = stated[0] if stated else 0
+    other = _headed(page, start) or foreign.last_letter(page, start) if page.choices.kind == "mcq" else None
+    return other or (stated[1] if stated else None)
 
 
 _HEADING = re.compile(
@@ -146,19 +125,18 @@ _HEADING = re.compile(
 _IS_BELOW = re.compile(r"\b(?:is|are|be)\s?:[*_]{0,3}\s*\n[\s*_>•-]{0,8}\(?(?=[A-Z][).:])")
 
 
-def _headed(page: Page) -> tuple[int, Found] | None:
-    """A heading with a letter on its own behind it: "Most likely: B"."""
-    if ":" not in page.low:
+def _headed(page: Page, start: int) -> Found | None:
+    """A letter below "… is:" or behind a heading, "Most likely: B", after `start`."""
+    if page.text.find(":", start) < 0:
         return None
-    for match in backwards(_IS_BELOW, page.text, 1):
-        found = letter_at(page.text, match.end(), page.choices)
-        if found and found.answer:
-            return match.start(), found
-    for match in backwards(_HEADING, page.low, 1):
-        found = letters.only_letters(page.text[match.end() :].split("\n", 1)[0].strip("*_ ."), page.choices)
-        if found and found.answer:
-            return match.start(), found
-    return None
+    found = [
+        letter_at(page.text, match.end(), page.choices) for match in _IS_BELOW.finditer(page.text, start)
+    ]
+    for match in _HEADING.finditer(page.low, start):
+        rest = page.text[match.end() :].split("\n", 1)[0]
+        found.append(letters.only_letters(rest.strip("*_ ."), page.choices))
+    answers = [one for one in found if one and one.answer]
+    return answers[-1] if answers else None
 
 
 def last_statement(page: Page, start: int = 0) -> tuple[int, Found] | None:
@@ -169,8 +147,6 @@ def last_statement(page: Page, start: int = 0) -> tuple[int, Found] | None:
 
 
 def _last_statement(page: Page, start: int) -> tuple[int, Found] | None:
-    if not any(anchor in page.low for anchor in _ANCHORS):
-        return None
     taken_back: set[str] = set()
     for anchor in backwards(_ANCHOR, page.low):
         if anchor.start() < start:
