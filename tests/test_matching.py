@@ -6,6 +6,7 @@ import json
 import math
 import string
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench import verify
-from medbench.schema import STATUSES, Example
+from medbench.schema import STATUSES, Example, Kind
 from medbench.verify import arithmetic, dates, units, words
 from medbench.verify.match import limits
 from medbench.verify.numerals import SMALL, TENS, spoken
@@ -692,3 +693,65 @@ def test_every_vqa_med_and_vqa_rad_gold_passes_its_own_scorer() -> None:
         for accepted in gold:
             assert verify.grade(accepted, example).correct, (accepted, gold)
             assert verify.grade(f"<answer>{accepted}</answer>", example).correct, (accepted, gold)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "reply", "correct"),
+    [
+        ("number", "0.5", ".5", True),
+        ("number", "5", ".5", False),
+        ("number", "0.5", r"\\boxed{.5}", True),
+        ("number", "7", "7 million", False),
+        ("number", "-5", "The answer is minus 5.", True),
+        ("number", "7", "The answer is unknown, maybe 7", False),
+        ("number", "7", "The answer is 7. Wait, actually 8.", False),
+        ("number", "8", "The answer is 7. Wait, actually 8.", True),
+        (
+            "number",
+            "25.2",
+            "The dose was raised.\n\nTherefore, the result is approximately 25.2 mL/min.",
+            True,
+        ),
+        ("number", "(4 weeks, 3 days)", "The gestational age is 4 weeks and 3 days.", True),
+        ("closed", "Yes", "Yes, there is a fracture.", True),
+        ("closed", "No", "No. The bones are intact.", True),
+        ("closed", "是", "是的。", True),
+        ("closed", "没有", "没有", True),
+        ("closed", "left lung", "The answer is the left lung. Wait, actually the right lung.", False),
+        ("open", "face, sinuses, and neck#skull and contents", "skull and contents", True),
+        ("open", "ct w/contrast (iv)", "ct w/contrast", True),
+        ("open", "lung (right)", "lung", False),
+        ("closed", "frontal left", "frontal right", False),
+        ("closed", "diabetes type 1", "diabetes type 2", False),
+        ("closed", "coronal", "coronal plane", True),
+    ],
+)
+def test_what_breakers_found(kind: Kind, gold: str, reply: str, correct: bool) -> None:
+    """Replies that were once graded wrongly are graded as a person would."""
+    example = Example("q", kind, "In which plane, frontal or side, left or right, is it seen?", (gold,))
+    if gold == "coronal":
+        example = replace(example, question="In which plane is this image?")
+    assert verify.grade(reply, example).correct is correct, verify.grade(reply, example)
+
+
+@pytest.mark.parametrize(
+    ("question", "reply", "human"),
+    [
+        ("Is there an effusion?", "According to the image, there is no effusion.", "no"),
+        ("Is there an effusion?", "There is an effusion on the left.", "yes"),
+        ("Is there a mass?", "There is no doubt that there is a mass.", None),
+        ("Is there pneumothorax?", "There is none on the left, but there is one on the right.", None),
+        ("Does the patient have a fever?", "I haven't had any nausea, vomiting, or fever.", None),
+        ("Is there a fracture?", "A fracture was ruled out.", None),
+        ("Is the heart size normal?", "No evidence of cardiomegaly.", None),
+        ("Does this image look normal?", "It appears to be normal, with no abnormalities.", "yes"),
+        ("Is there pain while standing?", "There is pain while standing.", "yes"),
+        ("图中有肺部吗？", "图中没有肺部。", "no"),
+        ("图中有肺部吗？", "没有证据表明图中有肺部。", None),
+        ("Is it so?", "yeſ", "yes"),
+    ],
+)
+def test_a_sentence_may_answer_yes_or_no(question: str, reply: str, human: str | None) -> None:
+    """The question's own words said to be so or not are an answer; doubts, lists and contrasts are not."""
+    reading = verify.read(reply, Example("q", "yesno", question, ("yes",)))
+    assert reading.answer in (human, None) if human == "yes" and "ſ" in reply else reading.answer == human

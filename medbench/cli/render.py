@@ -28,7 +28,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = ""
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
-    drawn = Table(box=SIMPLE, title=title or None, title_justify="left")
+    drawn = Table(box=SIMPLE, title=Text(title) if title else None, title_justify="left")
     for i, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float) or row[i] == "" for row in rows)
         drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -58,7 +58,7 @@ def score(
     from medbench.evaluators import sensitivity as readings
 
     sources(run, benchmark, items, replies, log_format)
-    peer = parity.named(profile) if profile else None
+    peer = parity.named(profile) if profile is not None else None
     known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock)
     if out:
         scoring.writable(out, [items, replies, runs.find_run(place.home, run) if run else None])

@@ -107,7 +107,8 @@ def readers(name: str, report: "Report") -> None:
         rows.append([peer.profile, peer.score, peer.n, *shares, f"{peer.difference:+.3f}"])
     columns = ["reader", "score", "n", "unparsed", "guessed", "to medbench"]
     render.table(columns, rows, title=f"the same replies by other readers: {name}")
-    typer.echo(f"{name}: spread {report.json()['spread']:.3f}")
+    spread, many = report.json()["spread"], len(report.comparable)
+    typer.echo(f"{name}: spread {spread:.3f} over medbench and the {many} readers that read the most replies")
 
 
 def reading(report: "Report", rest: str) -> None:

@@ -1,7 +1,9 @@
 """Zip archives of other programs, read with care: sizes are limited and nothing is written to disk."""
 
+import lzma
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +18,8 @@ ZSTANDARD = 93
 """The zip method that Inspect writes, and that zipfile reads from Python 3.14 on only."""
 LOCAL = struct.Struct("<4s22xHH")
 """A member's header before its bytes: mark, …, length of the name, length of the extra field."""
+
+BROKEN = (zipfile.BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 def form(path: Path) -> str | None:
@@ -60,7 +64,7 @@ def members(path: Path, folder: str) -> Iterator[tuple[str, bytes]]:
                 else:
                     with archive.open(info) as member:
                         yield info.filename, limited(member.read(MAX_MEMBER + 1), where)
-            except (zipfile.BadZipFile, OSError, EOFError, struct.error, RuntimeError) as problem:
+            except (*BROKEN, struct.error, RuntimeError) as problem:
                 raise UsageError(f"{where}: cannot be unpacked: {problem}") from None
 
 

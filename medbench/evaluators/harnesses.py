@@ -3,6 +3,7 @@
 A harness that failed to get a reply says so in its own way; such a row is a failed call here.
 """
 
+import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,8 +148,10 @@ def item_of(doc: Row, target: Any, compared: bool) -> Row | None:
 def untangled(target: Any) -> Any:
     """A target as lm-eval writes it: lists and numbers have become text."""
     if isinstance(target, str) and target[:1] == "[" and target[-1:] == "]":
-        inner = re.findall(r"'([^']*)'|\"([^\"]*)\"", target)
-        return [one or other for one, other in inner] or target
+        try:
+            return ast.literal_eval(target)  # builds values only, runs nothing
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return target
     return target
 
 
@@ -267,7 +270,7 @@ def sheet(path: Path) -> Iterator[tuple[str, Row]]:
         return
     try:
         if begins.startswith(ZIP):
-            table = pl.read_excel(archives.sane(path), engine="calamine", infer_schema_length=0)
+            table = workbook(path)
         else:
             separator = "," if path.suffix == ".csv" else "\t"
             table = pl.read_csv(path, separator=separator, infer_schema_length=0)
@@ -280,6 +283,16 @@ def sheet(path: Path) -> Iterator[tuple[str, Row]]:
         raise UsageError(f"cannot read {path} as a table: {problem}") from None
     for number, row in enumerate(table.iter_rows(named=True), 1):
         yield f"row {number}", row
+
+
+def workbook(path: Path) -> pl.DataFrame:
+    """The first sheet of an .xlsx file; every value is text."""
+    import fastexcel
+
+    try:
+        return pl.read_excel(archives.sane(path), engine="calamine", infer_schema_length=0)
+    except fastexcel.FastExcelError as problem:
+        raise UsageError(f"cannot read {path} as a workbook: {problem}") from None
 
 
 def medevalkit(path: Path) -> Iterator[Entry]:
@@ -321,4 +334,6 @@ def whole(value: Any, key: str, where: str) -> int:
     """A whole number that a row must have."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise UsageError(f"{where}: no {key}")
+    if abs(value) >= 1 << 31:
+        raise UsageError(f"{where}: {key} {value} is out of range")
     return value

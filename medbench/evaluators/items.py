@@ -17,6 +17,7 @@ from medbench.adapters import BadRow
 from medbench.errors import UsageError
 from medbench.evaluators.rows import Row, name_of, rows
 from medbench.schema import LETTERS, Example, Kind
+from medbench.verify.words import canonical
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,10 @@ def kind_of(row: Row, options: Options) -> Kind:
 def options_of(row: Row) -> Options:
     """The options of a row. A mapping lettered A, B, C … (in any order) has no labels of its own."""
     given = row.get("options")
-    labels = [str(label).strip() for label in row.get("labels") or ()]
+    named = row.get("labels") or ()
+    if not isinstance(named, list | tuple):
+        raise BadRow("labels is not a list")
+    labels = [str(label).strip() for label in named]
     if not given:
         return Options()
     if isinstance(given, Mapping):
@@ -180,7 +184,7 @@ def golds(kind: Kind, value: Any, options: Options) -> tuple[str, ...]:
 
 def yes_no(text: str, options: Options) -> str:
     """Yes, no or maybe, given as the word or as the label of the option that says it."""
-    word = text.casefold()
+    word = canonical(text)
     if options.texts and word not in YES_NO_MAYBE:
         word = options.texts[LETTERS.index(letter(text, options))].casefold()
     if word not in YES_NO_MAYBE:
@@ -226,6 +230,6 @@ def letters_in(text: str, options: Options) -> list[str]:
         return [letter(text, options)]
     except BadRow:
         parts = [part for part in LIST.split(text) if part]
-        if len(parts) == 1:
+        if len(parts) == 1 and parts[0].isupper():
             parts = list(parts[0])
         return [letter(part, options) for part in parts]

@@ -35,7 +35,10 @@ FORMATS: dict[str, Callable[[Path], Iterator[Entry]]] = {
 
 def load(path: Path, form: str) -> list[Entry]:
     """The entries of a log. Raises UsageError when it is not of this format."""
-    entries = list(FORMATS[form](path))
+    try:
+        entries = list(FORMATS[form](path))
+    except (LookupError, TypeError, AttributeError, ValueError) as problem:
+        raise UsageError(f"{path} is not as {form} writes it ({type(problem).__name__}: {problem})") from None
     if not entries:
         raise UsageError(f"{path} holds no samples")
     return entries

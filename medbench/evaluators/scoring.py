@@ -15,7 +15,7 @@ import polars as pl
 from medbench import verify
 from medbench.catalog import Catalog, Place
 from medbench.config import digest
-from medbench.errors import SourceError, UsageError
+from medbench.errors import MedbenchError, SourceError, UsageError
 from medbench.evaluators import chosen
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.replies import Given, join
@@ -136,8 +136,13 @@ def regrade(folder: Path, catalog: Catalog, place: Place) -> Scored:
     """
     if read_manifest(folder).get("kind") != "eval":
         raise UsageError(f"run {folder.name} is not an evaluation", "see 'medbench list runs'")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    verdicts = pl.read_parquet(folder / "verdicts.parquet")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        verdicts = pl.read_parquet(folder / "verdicts.parquet")
+    except (OSError, ValueError, pl.exceptions.PolarsError) as problem:
+        raise MedbenchError(
+            f"run {folder.name} is damaged: {problem}", "repeat its command with --fresh"
+        ) from None
     members = catalog.suites[config["suite"]].benchmarks if config.get("suite") in catalog.suites else ()
     parts = []
     for name in config["data"]:

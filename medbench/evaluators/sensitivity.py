@@ -23,7 +23,10 @@ from medbench.schema import Example
 log = logging.getLogger(__name__)
 
 MOST = 1_500
-"""Replies that an evaluation looks at for its one line."""
+"""Replies that an evaluation looks at for its one line, at most."""
+
+BUDGET = 1_800_000
+"""Characters of replies that it looks at, at most."""
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, re.error)
 
@@ -216,7 +219,9 @@ def hashes(table: pl.DataFrame) -> list[str]:
 
 
 def threshold(tables: Sequence[pl.DataFrame], total: int) -> str:
-    """The hash up to which `MOST` replies lie, "" when all may be taken."""
-    if total <= MOST:
+    """The hash up to which `MOST` replies of at most `BUDGET` characters lie, "" when all may be taken."""
+    characters = sum(int(table["reply"].str.len_chars().sum() or 0) for table in tables)
+    most = min(MOST, max(total * BUDGET // max(characters, 1), 1))
+    if total <= most:
         return ""
-    return sorted(mark for table in tables for mark in hashes(table))[MOST - 1]
+    return sorted(mark for table in tables for mark in hashes(table))[most - 1]

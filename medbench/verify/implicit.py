@@ -57,7 +57,9 @@ _LEAD = re.compile(
     re.I,
 )
 _TRAIL = re.compile(
-    r"\s(?:it is|is (?:it|supported)|the (?:correct|right|best) (?:answer|one|option|choice))$", re.I
+    r"\s(?:it is|is (?:it|supported)|the (?:correct|right|best) (?:answer|one|option|choice))$"
+    r"|\s(?:fits|explains|matches|addresses|meets|accounts for)\b.*$",
+    re.I,
 )
 _LAST_SENTENCE = re.compile(r"(?<=[.!?。])\s*(?=\S)(?<!\b[A-Z]\.)|,? (?:but|so|hence|thus) |;\s")
 
@@ -197,7 +199,11 @@ def begins(page: Page) -> Found | None:
     if others - {"", label[1]}:
         return None
     found = letter_at(rows[0], label.start(1), page.choices)
-    return None if found and found.answer and denied(rows[0], label.end(1), label.end(1)) else found
+    taken_back = denied(rows[0], label.end(1), label.end(1)) or _BUT_NOT.search(rows[0])
+    return None if found and found.answer and taken_back else found
+
+
+_BUT_NOT = re.compile(r"\bbut (?:it|this|that)(?: is|'s| does)?(?: not|n't)\b")
 
 
 # --- yes, no, maybe -------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def stands_alone(text: str, at: int) -> bool:
     if not rest or rest[0] in "\n\r":
         return True
     if (
-        (rest[0].isalnum() and rest[0] < "\u4e00")
+        (rest[0].isalnum() and rest[0] < "\u2e80")
         or rest[0] in "+°^"
         or re.match(r"['-]\w", rest)
         or _SPECIES.match(rest)
@@ -175,7 +175,7 @@ def _with_rest(letter: str, rest: str, choices: Choices) -> Found:
 def _word_goes_on(text: str, at: int) -> bool:
     """Whether the letter at `at` begins a word; a Chinese character after it does not make one."""
     following = text[at + 1 : at + 2]
-    return following.isalnum() and following < "\u4e00"
+    return following.isalnum() and following < "\u2e80"
 
 
 def after(text: str, choices: Choices) -> Found | None:

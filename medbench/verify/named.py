@@ -92,6 +92,14 @@ def called_wrong(text: str, at: int) -> bool:
     return wrong is not None and not SENTENCE.search(text, at, wrong.start())
 
 
+_BARE = re.compile(r"(?<![\w'(\[-])([A-Z])(?![\w'’-])(?! [a-z])")
+
+
+def other_label(page: Page, answer: str | None) -> bool:
+    """Whether the letter of another option stands anywhere by itself."""
+    return any(match[1] != answer and match[1] in page.choices.labels for match in _BARE.finditer(page.text))
+
+
 # --- by text ---
 
 WORD = re.compile(r"[a-z]{4}|x.?ray|\d[\d.,/%]{2}|\d.{1,12}\d|[\u4e00-\u9fff]{2}", re.I)

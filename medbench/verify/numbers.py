@@ -106,6 +106,9 @@ _HEDGE = re.compile(
     r"|[~≈]\s*)*",
     re.I,
 )
+_OPEN = re.compile(
+    r"[\s*_:]*(?:unknown|unclear|uncertain|undetermined|impossible|cannot|not (?:given|known|clear))\b", re.I
+)
 _COMPARED = re.compile(
     r"(?:[<>≤≥]|(?:less|more|greater|fewer|higher|lower|larger|smaller) than\b|(?:over|under|above|below|"
     r"at least|at most|up to|not|小于|大于|少于|多于|超过|不)(?![a-z]))",
@@ -132,6 +135,8 @@ def after(text: str, choices: Choices) -> Found | None:
     if choices.form != "number":
         return dates.after(text, choices)
     clause = _END.split(_tidy(text[:500]).lstrip(" \n\t*_:\"'"), maxsplit=1)[0]
+    if _OPEN.match(clause):
+        return OUTSIDE
     lead = _HEDGE.match(clause)
     start = lead.end() if lead else 0
     first = _quantity_at(clause, start)

@@ -94,6 +94,8 @@ def first(page: Page) -> Found | None:
     return inside(opens[1], page.choices)
 
 
+# What stands in brackets may be left out, unless it tells one answer from another.
+_SIDES = re.compile(r"\b(?:left|right|bilateral|upper|lower|no|not|without|non)\b|\d")
 _OPTIONAL = re.compile(r"\(([^()]*)\)")
 
 
@@ -110,7 +112,7 @@ def alternatives(reference: str) -> tuple[str, ...]:
     for part in reference.split("#"):
         pieces = _OPTIONAL.split(part)[:9]  # four optional parts at most, sixteen wordings
         optional = [
-            (piece, "") if place % 2 and not _TELLS.fullmatch(piece.strip().lower()) else (piece,)
+            (piece, "") if place % 2 and not _SIDES.search(piece.lower()) else (piece,)
             for place, piece in enumerate(pieces)
         ]
         for chosen in product(*optional):

@@ -13,6 +13,7 @@ from medbench.verify.named import (
     called_wrong,
     letters_named,
     names,
+    other_label,
     single,
     texts_named,
     unsure,
@@ -172,7 +173,8 @@ def asserted(page: Page) -> Found | None:
 
 def named(page: Page) -> Found | None:
     """One option, and no other, is named by its letter: "option C", "(C)", "**C.**"."""
-    return single(letters_named(page.text, page.choices)) if len(page.text) < LONG else None
+    found = single(letters_named(page.text, page.choices)) if len(page.text) < LONG else None
+    return found if found and not other_label(page, found.answer) else None
 
 
 def mention(page: Page) -> Found | None:
@@ -181,7 +183,9 @@ def mention(page: Page) -> Found | None:
         return None
     found = single(texts_named(page.text, page))
     letters = letters_named(page.text, page.choices)
-    return found if found and letters <= {found.answer} and not _alluded(page, found) else None
+    if not found or other_label(page, found.answer):
+        return None
+    return found if letters <= {found.answer} and not _alluded(page, found) else None
 
 
 def _alluded(page: Page, found: Found) -> bool:

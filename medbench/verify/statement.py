@@ -280,7 +280,7 @@ _PLAIN_NO = re.compile(r"no[,.:;!—-]\s{0,3}(?:yes|no|maybe)")
 def _turns(low: str) -> bool:
     """Whether anything could be a change of mind; written out because it is asked of every reply."""
     return (
-        "wait" in low or "actually" in low or "no," in low or ("correct" in low and "correction" in low)
+        "wait" in low or "hold on" in low or "actually" in low or "no," in low or "correction" in low
         or "sorry," in low or "hmm" in low or "i mean" in low or "thought" in low or "let me" in low
         or "mistake" in low or "wrong" in low or "scratch" in low or "reconsider" in low
         or "rather," in low or "change my" in low or "no." in low or "no—" in low or "no-" in low

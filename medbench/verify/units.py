@@ -4,6 +4,7 @@ A unit is a product of atoms from a closed table, so that no other text ever rea
 (pint, which is asked only when two units differ).
 """
 
+import logging
 import re
 from functools import lru_cache
 from typing import Any
@@ -132,6 +133,7 @@ def canonical(text: str) -> str | None:
 def _registry() -> Any:
     import pint
 
+    logging.getLogger("pint").setLevel(logging.ERROR)  # it warns of every unit that is redefined
     registry: Any = pint.UnitRegistry()
     registry.define("mEq = [charge_equivalent]")
     registry.define("mOsm = [osmole]")
