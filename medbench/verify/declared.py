@@ -37,7 +37,8 @@ _TAKEN_BACK = re.compile(
     r"all) )?(?:other|different|another)\b)"
 )
 _CALLS = (
-    "correct", "right", "best", "most ", "fits", "remains", "left", "leav", "closest", " but ", "true", "✅",
+    "correct", "right", "best", "most ", "fits", "remains", "left", "leav", "closest", " but ", "true",
+    "✅", "✓", "✔", "[x]",
     "正确", "仅", "只有", "符合",
 )  # fmt: skip
 
@@ -83,13 +84,28 @@ _ASKS_FALSE = re.compile(
 )
 
 
+_TICK = re.compile(r"(?:\(correct\)|✓|✔|✅|☑|← ?correct)\W*$", re.I)
+_TICKED = re.compile(r"(?<![\w])([A-Z])[).:]?\s?(✓|✔|✅|✗|✘|❌)")
+_BOX = re.compile(r"(?m)^\s*[-*] \[x\] [*(]{0,3}([A-Z])[).:]", re.I)
+
+
 def _odd_one(page: Page) -> Found | None:
     """The option whose line is called correct where the lines of all others are called wrong.
 
-    Or the reverse, when the question asks for the wrong one.
+    Or the reverse, when the question asks for the wrong one; or the only one ticked among all options.
     """
     judged = each_judged(page)
-    return judged if judged and judged.answer and len(judged.answer) == 1 else None
+    if judged and judged.answer and len(judged.answer) == 1:
+        return judged
+    lines = [line for line in OPTION_LINE.finditer(page.text) if line[1] in page.choices.labels]
+    ticked = {line[1] for line in lines if _TICK.search(line.group())}
+    if len(ticked) == 1 and {line[1] for line in lines} == set(page.choices.labels):
+        return Found(ticked.pop())
+    boxes = {box[1] for box in _BOX.finditer(page.text)}
+    marks = dict(_TICKED.findall(page.text))
+    if set(marks) == set(page.choices.labels):
+        boxes |= {letter for letter, mark in marks.items() if mark in "✓✔✅"}
+    return Found(boxes.pop()) if len(boxes) == 1 and boxes <= set(page.choices.labels) else None
 
 
 def each_judged(page: Page) -> Found | None:

@@ -43,3 +43,14 @@ def last_letter(page: Page, start: int) -> Found | None:
         return None
     letter = max(found)[1]
     return Found(letter) if letter in page.choices.labels else None
+
+
+_ELSEWHERE = re.compile(
+    r"\b(?:est|sont|pas|les|des|une|der|die|das|ist|nicht|und|eine|los|las|por|una|para|não|uma|dos|che|sono|della|"
+    r"nie|jest)\b|[\u0400-\u04ff\u3040-\u30ff\uac00-\ud7af\u0600-\u06ff]{2}"
+)
+
+
+def spoken(low: str) -> bool:
+    """Whether a text is in one of these languages, whose denials are not understood."""
+    return len(_ELSEWHERE.findall(low[:2000])) > 2

@@ -44,7 +44,7 @@ def _labels(rows: list[str], choices: Choices) -> list[tuple[str, bool]]:
 
 
 _LEAD = re.compile(
-    r"(?:[\s*_#>→⇒∴=✅☑👉➡|-]{0,6}(?:so|thus|hence|therefore|then|overall|finally|only|here|is|clearly|"
+    r"(?:[\s*_#>→⇒∴=✅☑👉➡|-]{0,6}(?:so|thus|hence|therefore|then|overall|finally|only|here|is|clearly|(?:q|question)?\s?\d{1,3}(?=[.:)]\s)|"
     r"by (?:exclusion|elimination)|in (?:the end|conclusion|summary|short)|(?:up)?on reflection|"
     r"solution|conclusion|key|response|output|result|prediction|selection|pick|final|choice|verdict|answer|option|"
     r"the (?:solution|choice|evidence|correct one)|i think|my (?:best )?(?:guess|bet|pick)(?: is)?|"
@@ -53,7 +53,8 @@ _LEAD = re.compile(
     r"(?:it|this|that|which)(?:'s| is| must be| has to be)?|supports?|points? to|matches|fits|"
     r"favou?rs?|makes?|"
     r"结论|所以|因此|综上|本题|只能是|我的选择是|应?选)(?![\w'])[\s,:：.*_=→-]{0,6}){1,6}"
-    r"|[\s*_]{0,3}(?:→|⇒|∴|=>|->|➡|👉|✅)[\s*_]{0,3}",
+    r"|action: ?finish\[|[^\n]{0,120}(?:excluded|eliminated|ruled out),? ?→ ?|[\s*_]{0,3}(?:→|⇒|"
+    r"∴|=>|->|➡|👉|✅)[\s*_]{0,3}",
     re.I,
 )
 _TRAIL = re.compile(
@@ -71,7 +72,7 @@ def _short(text: str, page: Page) -> Found | None:
     said = _TRAIL.sub("", sentence[lead.end() :].strip(" .*_!`。")) if lead else ""
     if not said or (len(said) == 1 and said.islower()):
         return None
-    found = exactly(said.strip("*_ "), page.choices)
+    found = exactly(said.strip("*_ ]"), page.choices)
     return (
         found
         if found and found.answer and not denied(sentence.lower(), len(sentence), len(sentence))

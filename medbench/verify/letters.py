@@ -243,6 +243,7 @@ def exactly(text: str, choices: Choices) -> Found | None:
     return None
 
 
+_TICKED = re.compile("[✓✔✅✗✘❌☑☒]|\\[[ x]\\]")
 _REJECTS = re.compile(
     r"[(*]{0,3}([A-Z])[)*.]{0,3},? (?:not|rather than|over|instead of) [(*]{0,3}[A-Z][)*.]{0,3}"
 )
@@ -250,7 +251,7 @@ _REJECTS = re.compile(
 
 def only_letters(text: str, choices: Choices) -> Found | None:
     """The answer when `text` is nothing but a letter or a list of letters."""
-    if len(text) > 160 or "?" in text:
+    if len(text) > 160 or "?" in text or _TICKED.search(text):
         return None
     if rejects := _REJECTS.fullmatch(text):
         return Found(rejects[1]) if rejects[1] in choices.labels else OUTSIDE

@@ -5,6 +5,7 @@ They never count in a reply that was cut off, and the weaker ones not in a long 
 
 import re
 
+from medbench.verify import foreign
 from medbench.verify.choose import tail
 from medbench.verify.named import (
     OPTION_LINE,
@@ -173,13 +174,14 @@ def asserted(page: Page) -> Found | None:
 
 def named(page: Page) -> Found | None:
     """One option, and no other, is named by its letter: "option C", "(C)", "**C.**"."""
-    found = single(letters_named(page.text, page.choices)) if len(page.text) < LONG else None
+    short = len(page.text) < LONG and not foreign.spoken(page.low)
+    found = single(letters_named(page.text, page.choices)) if short else None
     return found if found and not other_label(page, found.answer) else None
 
 
 def mention(page: Page) -> Found | None:
     """The text of one option, and of no other, occurs without being denied."""
-    if len(page.text) >= LONG:
+    if len(page.text) >= LONG or foreign.spoken(page.low):
         return None
     found = single(texts_named(page.text, page))
     letters = letters_named(page.text, page.choices)
