@@ -1,6 +1,7 @@
 """Replies that already exist are graded as in a run: real figures, clear refusals, nothing half done."""
 
 import ast
+import gzip
 import io
 import json
 import zipfile
@@ -243,11 +244,13 @@ def test_files_that_are_no_files_of_rows(tmp_path: Path, home: Path) -> None:
     """A folder, an absent file, bad UTF-8 and a torn Parquet file are told as such."""
     (tmp_path / "bytes.jsonl").write_bytes(b'{"id": "q1", "reply": "\xff"}\n')
     (tmp_path / "torn.parquet").write_bytes(b"PAR1" + b"\0" * 50)
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b'{"id": "q1", "reply": "B"}\n'))
     for name, says in {
         ".": "is a folder",
         "none.jsonl": "there is no file",
         "bytes.jsonl": "line 1: not UTF-8",
         "torn.parquet": "as Parquet",
+        "rows.jsonl.gz": "is compressed",
     }.items():
         with pytest.raises(UsageError, match=says):
             list(replies.load(tmp_path / name))
@@ -474,6 +477,10 @@ def test_lm_eval_samples(tmp_path: Path, home: Path) -> None:
     compared = [[["-0.1", "False"]], [["-0.9", "True"]]]
     jsonl(path, [lm_eval_row(0, resps=compared, target="1"), lm_eval_row(1, resps=compared, target="0")])
     assert log_score(path, home)["results"][0]["right"] == 1
+    broken = [[["nan", "False"]], [["-0.9", "True"]]]
+    jsonl(path, [lm_eval_row(0, resps=compared, target="0"), lm_eval_row(1, resps=broken, target="0")])
+    found = log_score(path, home)["results"][0]
+    assert (found["n"], found["right"], found["unscored"]) == (1, 1, 1)
 
 
 def test_an_lm_eval_log_of_our_own_export(tmp_path: Path, home: Path) -> None:

@@ -4,6 +4,7 @@ A harness that failed to get a reply says so in its own way; such a row is a fai
 """
 
 import ast
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,8 +67,10 @@ def sample_of(row: Row, doc: Row, number: int, place: str, where: str) -> Entry:
     answers = row.get("resps", row.get("filtered_resps"))
     compared = likelihoods(answers)
     item = item_of(doc, row.get("target"), compared is not None)
+    finish: Finish = "stop"
     if compared is not None:
-        texts = [likeliest(compared, item, where)]
+        failed = any(math.isnan(value) for value in compared)
+        texts, finish = [likeliest(compared, item, where)], "error" if failed else "stop"
     else:
         texts = [text_of(text, "a reply", where) for text in flat(answers)]
     if not texts:
@@ -78,7 +81,7 @@ def sample_of(row: Row, doc: Row, number: int, place: str, where: str) -> Entry:
     return Entry(
         name,
         [
-            Given(place, (*ids, name), text, sample, row=number, question=asked)
+            Given(place, (*ids, name), text, sample, finish, row=number, question=asked)
             for sample, text in enumerate(texts)
         ],
         item,

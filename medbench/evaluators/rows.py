@@ -17,6 +17,7 @@ Row = dict[str, Any]
 
 PARQUET = b"PAR1"
 ZIP = b"PK\x03\x04"
+GZIP = b"\x1f\x8b"
 CHUNK = 20_000
 """Rows of a Parquet file that are in memory at a time."""
 
@@ -38,7 +39,10 @@ def checked(path: Path) -> Path:
 def start(path: Path, length: int = 64) -> bytes:
     """The first bytes of a file, after a byte-order mark and blanks."""
     with checked(path).open("rb") as stream:
-        return stream.read(length).removeprefix(b"\xef\xbb\xbf").lstrip()
+        begins = stream.read(length).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if begins.startswith(GZIP):
+        raise UsageError(f"{path} is compressed", f"unpack it first: gunzip -k {path}")
+    return begins
 
 
 def rows(path: Path) -> Iterator[tuple[str, Row]]:
