@@ -393,6 +393,8 @@ MCQ_CASES = [
     ("I doubt that the answer is C.", "no_answer"),
     ("You could argue that the answer is C.", "no_answer"),
     ("Someone might say the answer is C.", "no_answer"),
+    ("The agent could be [C] here.", "no_answer"),
+    ("It might be that the drug is (C).", "no_answer"),
     ("A is the first letter of the alphabet.", "no_answer"),
     ("In group A and group B, the patients improved.", "no_answer"),
     ("Grade C evidence.", "no_answer"),

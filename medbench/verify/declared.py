@@ -3,9 +3,9 @@
 import re
 
 from medbench.verify.letters import own_text_end
-from medbench.verify.named import OPTION_LINE, single, unsure
+from medbench.verify.named import OPTION_LINE, single
 from medbench.verify.page import AMBIGUOUS, Found, Page
-from medbench.verify.text import denied
+from medbench.verify.stance import denied, unsure
 
 _CALLED = re.compile(
     r"(?:is|are|would be|seems?|appears?|fits|remains|looks)(?: to be)?(?: (?:both|all))?"

@@ -143,8 +143,7 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     text, thought = visible(reply)
     if not text:
         return Reading(None, "none", "truncated" if finish == "length" else "no_answer")
-    if text[1:2] in (":", ".", ")"):
-        text = _DOUBLED.sub("", _ANSWERED.sub("", text))
+    text = turns.unlabelled(text)
     if example.labels:
         text = lettered(text, example.labels)
     text = _own_turn(text, example)
@@ -152,7 +151,7 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     if kind == "mcq" and not thought and (letter := statement.on_last_line(text, len(example.options))):
         return Reading(letter, "statement", "scored")
     form = numbers.form(example.gold) if kind == "number" else "number"
-    page = Page.of(_without_offers(text), choices(kind, example.options, form), example.question)
+    page = Page.of(turns.without_offers(text), choices(kind, example.options, form), example.question)
     explicit_rules, early_rules, other_rules = _BY_KIND[kind]
     reading = _ask(explicit_rules, page)
     if finish == "length":
@@ -163,18 +162,10 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     return reading or Reading(None, "none", "no_answer")
 
 
-_OTHERS = re.compile(
-    r"(?:\n|(?<=[.!?])\s)[\s*_#>-]{0,6}(?:why |explanation (?:of|for) |analysis of )?(?:the )?"
-    r"(?:other|remaining|incorrect|wrong|rejected)\s(?:answer )?(?:options?|choices?|answers?)\b"
-    r"|\n[^\n]{0,8}(?:其他|其余|错误)选项",
-    re.I,
-)
-
-
 def _before_others(page: Page) -> Page:
     """A page up to where it turns to the options that it does not choose."""
-    others = _OTHERS.search(page.text)
-    return Page.of(page.text[: others.start()], page.choices, page.question) if others else page
+    end = turns.others(page.text)
+    return page if end is None else Page.of(page.text[:end], page.choices, page.question)
 
 
 _LAST_NUMBER = re.compile(r"[\d.,]*\d$")
@@ -189,28 +180,6 @@ def _cut_in(text: str, reading: Reading) -> bool:
     last = _LAST_NUMBER.search(text, max(0, len(text) - 30))
     number = last.group() if last else ""
     return number.replace(",", "") == answer and text.count(number) == 1
-
-
-_OFFER = re.compile(
-    r"\n\s{0,3}[*_(]{0,3}(?:would you like|do you (?:want|have)|let me know|is there anything|"
-    r"feel free|shall i|"
-    r"want me to|i hope (?:this|that)|note:|disclaimer|please note|this is for educational)[^\n]{0,400}$",
-    re.I,
-)
-
-
-def _without_offers(text: str) -> str:
-    """`text` without closing offers, notes and good wishes, unless it is nothing else."""
-    for _ in range(3):
-        offer = _OFFER.search(text, max(0, len(text) - 450))
-        if offer is None or not text[: offer.start()].strip():
-            break
-        text = text[: offer.start()].rstrip()
-    return text
-
-
-_ANSWERED = re.compile(r"\AA:\s{1,2}(?=[(*]{0,2}[A-Z][).:*])")  # "A: C) Maybe" answers C
-_DOUBLED = re.compile(r"\A([A-Z])[).] (?=\1[).])")  # "B) B) Liver"
 
 
 def _own_turn(text: str, example: Example) -> str:

@@ -11,7 +11,8 @@ from medbench.verify.letters import exactly, letter_at, only_letters, own_text_e
 from medbench.verify.named import names
 from medbench.verify.page import AMBIGUOUS, WORDS, Choices, Found, Page
 from medbench.verify.restated import UNWORKED
-from medbench.verify.text import denied, lines, plain, unmarked
+from medbench.verify.stance import denied
+from medbench.verify.text import lines, plain, unmarked
 
 # --- multiple choice ------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ import re
 
 from medbench.verify.letters import letter_at, own_text_end
 from medbench.verify.page import Choices, Found, Page
-from medbench.verify.text import denied, plain
+from medbench.verify.stance import called_wrong, denied, hedged, unsure
+from medbench.verify.text import plain
 
 # Each alternative begins with a literal, which lets the search skip quickly.
 _NAMED = re.compile(
@@ -21,7 +22,6 @@ def names(text: str) -> list[tuple[int, int, int]]:
     return found
 
 
-SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s+(?=[A-Z*(\"])|\n+")
 OPTION_LINE = re.compile(
     r"(?m)^[ \t*#>|✅❌✓✔✗✘☑☒-]{0,8}(?:\d{1,2}\.\s)?(?:[Oo]ption |选项)?"
     r"[(*]{0,3}([A-Z])[)*]{0,3}[.:：)、．项 ].*$"
@@ -66,32 +66,6 @@ def letters_named(text: str, choices: Choices) -> set[str]:
     return letters
 
 
-_MUSING = re.compile(
-    r"\b(?:maybe|perhaps|possibly|if|whether|suppose|guess|assume|unless|doubt|myth|misconception|mistaken(?:ly)?)\b[^.;\n]{0,90}$"
-)
-_ASKED = re.compile(r"[^.!\n]{0,60}\?")
-
-
-def unsure(text: str, start: int, end: int) -> bool:
-    """Whether what is said at `start:end` is supposed, guessed or asked rather than said."""
-    return bool(_MUSING.search(text[max(0, start - 100) : start].lower()) or _ASKED.match(text, end))
-
-
-_WRONG = re.compile(
-    r"\bin (?:an? |some )?(?:other|different|another)\b|\bdoes(?: not|n't) (?:fit|explain|"
-    r"apply)\b|\b(?:incorrect|wrong|unlike|ruled out|eliminated|excluded|avoided|contraindicated|"
-    r"insufficient|inadequate|"
-    r"inappropriate|falls? short|less (?:suitable|appropriate|likely)|not (?:indicated|recommended)|"
-    r"not (?:correct|right|the|consistent|accurate|appropriate))\b"
-)
-
-
-def called_wrong(text: str, at: int) -> bool:
-    """Whether the sentence that goes on at `at` calls something wrong."""
-    wrong = _WRONG.search(text, at, at + 240)
-    return wrong is not None and not SENTENCE.search(text, at, wrong.start())
-
-
 _BARE = re.compile(r"(?<![\w'(\[-])([A-Z])(?![\w'’-])(?! [a-z])")
 
 
@@ -129,7 +103,7 @@ def texts_named(text: str, page: Page, telling: re.Pattern[str] = WORD) -> set[s
         taken += places
         kept = [(start, end) for start, end in places if not denied(text, start, end)]
         kept = [
-            (start, end) for start, end in kept if not called_wrong(text, end) and not _hedged(text, start)
+            (start, end) for start, end in kept if not called_wrong(text, end) and not hedged(text, start)
         ]
         if kept:
             alone = (
@@ -138,14 +112,6 @@ def texts_named(text: str, page: Page, telling: re.Pattern[str] = WORD) -> set[s
             alone = alone and not _joined(low, option)
             letters.add(texts[option] if alone else "")
     return letters
-
-
-_HEDGED = re.compile(r"\b(?:might|may|could|possibl[ey]|perhaps|maybe|if|whether|unless)\b[^.;\n]{0,80}$")
-
-
-def _hedged(text: str, start: int) -> bool:
-    """Whether the sentence up to `start` leaves open what it says."""
-    return _HEDGED.search(text, max(0, start - 90), start) is not None
 
 
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9-]{1,5}")

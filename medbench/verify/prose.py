@@ -9,18 +9,16 @@ from medbench.verify import foreign
 from medbench.verify.choose import tail
 from medbench.verify.named import (
     OPTION_LINE,
-    SENTENCE,
     SHORT,
-    called_wrong,
     letters_named,
     names,
     other_label,
     single,
     texts_named,
-    unsure,
 )
 from medbench.verify.page import NOTHING, Found, Page
-from medbench.verify.text import backwards, denied, plain
+from medbench.verify.stance import SENTENCE, called_wrong, denied, left_open, unsure
+from medbench.verify.text import backwards, plain
 
 LONG = 800
 """Characters from which on a reply reasons, and to be the only option it names is no commitment."""
@@ -73,11 +71,6 @@ _FIRMLY = re.compile(
     r"the best|"
     r"final(?:ly)?|correct)\b",
 )
-_LOOSELY = re.compile(
-    r"\b(?:could|might|may|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|uncertain|"
-    r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|alternative|differential|"
-    r"not enough|insufficient|depends?|if|unless|whether|either)\b",
-)
 _EQUALS = re.compile(r"\s(?:is|are|was|be|=|≈|equals|remains?|contains?|has|have)(?::| the| an?)*\s|:\s")
 
 
@@ -102,9 +95,9 @@ def conclusion(page: Page) -> Found | None:
 def _concluded(sentence: str, low: str, marker: re.Match[str], letters: set[str], page: Page) -> set[str]:
     """The options that a concluding sentence names by letter, else by text."""
     if marker.group() == "so" and marker.start() > 0:
-        loose = _LOOSELY.search(low, marker.start())
-        letters = set() if loose else letters_named(sentence[marker.start() :], page.choices)
-    if letters or OPTION_LINE.match(sentence) or not _FIRMLY.search(low) or _LOOSELY.search(low):
+        open_end = left_open(low, marker.start())
+        letters = set() if open_end else letters_named(sentence[marker.start() :], page.choices)
+    if letters or OPTION_LINE.match(sentence) or not _FIRMLY.search(low) or left_open(low):
         return letters
     return texts_named(sentence, page, SHORT)
 
@@ -112,12 +105,7 @@ def _concluded(sentence: str, low: str, marker: re.Match[str], letters: set[str]
 def _ends_on(sentence: str, low: str, page: Page) -> Found | None:
     """The option that ends `sentence` after "is": "the stage is T2", "x = 10"."""
     last = _last(_EQUALS, low, 300)
-    if (
-        last is None
-        or OPTION_LINE.match(sentence)
-        or _LOOSELY.search(low)
-        or denied(low, last.end(), last.end())
-    ):
+    if last is None or OPTION_LINE.match(sentence) or left_open(low) or denied(low, last.end(), last.end()):
         return None
     rest = plain(sentence[last.end() :].strip(" .*_$\\()[]"))
     letter = page.choices.texts.get(rest)

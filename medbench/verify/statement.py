@@ -10,7 +10,8 @@ from medbench.verify import foreign, implicit, letters, prose
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, Found, Page
-from medbench.verify.text import backwards, denied
+from medbench.verify.stance import MUSED, denied
+from medbench.verify.text import backwards
 
 _LAST_LINE = re.compile(
     r"(?:^|\n)[ \t*_#>]{0,6}(?i:(?:so|thus|therefore|hence)?,? ?(?:the )?"
@@ -83,7 +84,7 @@ _NOT_MINE = re.compile(
     r"suppose|might|may|could|not|assuming|than|unless|student|distractor|doubt|second|"
     r"alternative|next|least|less|worst)\s(?:[a-z']+\s){0,3}$|n't $"
 )
-_UNSURE = re.compile(r"\b(?:maybe|perhaps|possibly)\b")
+_UNSURE = re.compile(rf"\b(?:{MUSED})\b")
 _NOT = re.compile(
     r"[\s*_\"'(:]{0,6}(?:not|never|neither|n't|none of these)\b"
     r"(?:\s+(?:be|option|choice|answer))?\W{0,4}([a-z]|yes|no|maybe)?\b"

@@ -1,4 +1,4 @@
-"""What every rule needs from plain text: the visible part of a reply, equal spelling, negation.
+"""What every rule needs from plain text: the visible part of a reply, equal spelling.
 
 All patterns are bounded, so that reading is linear in the length of the reply.
 """
@@ -158,29 +158,3 @@ def backwards(pattern: re.Pattern[str], text: str, most: int = 200) -> Iterator[
         yield from found[: -most - 1 : -1]
         most -= len(found)
         high, size = low, size * 4
-
-
-_STOP = re.compile(r"[.!?;\n](?=\s|$)|\bbut\b|\bhowever\b|\binstead,|\brather,|, so\b|\btherefore\b")
-_DENIED_BEFORE = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|incorrect|wrong|unlike|without|except|unlikely)\b|n't\b"
-    r"|\b(?:rul|exclud|eliminat|dismiss|discard|reject)(?:e|es|ed|ing|s)?\b(?: out)?"
-    r"|\b(?:rather than|instead of|as opposed to|less likely|no evidence|absence of|no)\b",
-)
-_DENIED_AFTER = re.compile(
-    r"[^.!?;\n]{0,60}?\b(?:is|are|was|were|be|being|seems?|looks?|does|do|can|could|would|has|have|been)"
-    r"(?:n't|\s+(?:\w+ly\s+)?(?:not|incorrect|wrong|unlikely|false|less|excluded|eliminated|ruled|out|"
-    r"be (?:ruled|excluded|eliminated)))\b"
-    r"|\W{0,6}(?:incorrect|wrong|unlikely|false|no\b|not\b|ruled out|excluded|eliminated)",
-)
-
-
-def denied(text: str, start: int, end: int) -> bool:
-    """Whether what stands at `start:end` is negated, ruled out or called wrong in its own clause."""
-    before = text[max(0, start - 70) : start].lower()
-    clause = 0
-    for stop in _STOP.finditer(before):
-        clause = stop.end()
-    if _DENIED_BEFORE.search(before, clause):
-        return True
-    after = _DENIED_AFTER.match(text[end : end + 90].lower())
-    return after is not None and not _STOP.search(after.group())

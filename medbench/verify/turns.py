@@ -1,4 +1,4 @@
-"""Where a model goes on by itself after its answer: with a further question, exercise or turn."""
+"""What of a reply is not its answer: a turn of the model's own making, offers, remarks on other options."""
 
 import re
 
@@ -36,3 +36,44 @@ def next_turn(text: str, choices: Choices) -> int | None:
         if asked.endswith(_ASKS) and not (_own(mark["a"], choices, 0) or _own(mark["b"], choices, 1)):
             return max(asked.rfind("\n"), 0)
     return end if end > 0 else None
+
+
+_OTHERS = re.compile(
+    r"(?:\n|(?<=[.!?])\s)[\s*_#>-]{0,6}(?:why |explanation (?:of|for) |analysis of )?(?:the )?"
+    r"(?:other|remaining|incorrect|wrong|rejected)\s(?:answer )?(?:options?|choices?|answers?)\b"
+    r"|\n[^\n]{0,8}(?:其他|其余|错误)选项",
+    re.I,
+)
+
+
+def others(text: str) -> int | None:
+    """Where a reply turns to the options that it does not choose."""
+    heading = _OTHERS.search(text)
+    return heading.start() if heading else None
+
+
+_OFFER = re.compile(
+    r"\n\s{0,3}[*_(]{0,3}(?:would you like|do you (?:want|have)|let me know|is there anything|"
+    r"feel free|shall i|"
+    r"want me to|i hope (?:this|that)|note:|disclaimer|please note|this is for educational)[^\n]{0,400}$",
+    re.I,
+)
+
+
+def without_offers(text: str) -> str:
+    """`text` without closing offers, notes and good wishes, unless it is nothing else."""
+    for _ in range(3):
+        offer = _OFFER.search(text, max(0, len(text) - 450))
+        if offer is None or not text[: offer.start()].strip():
+            break
+        text = text[: offer.start()].rstrip()
+    return text
+
+
+_ANSWERED = re.compile(r"\AA:\s{1,2}(?=[(*]{0,2}[A-Z][).:*])")  # "A: C) Maybe" answers C
+_DOUBLED = re.compile(r"\A([A-Z])[).] (?=\1[).])")  # "B) B) Liver"
+
+
+def unlabelled(text: str) -> str:
+    """`text` without a speaker's "A:" before the label of an option, and without a label said twice."""
+    return _DOUBLED.sub("", _ANSWERED.sub("", text)) if text[1:2] in (":", ".", ")") else text

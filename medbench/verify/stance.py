@@ -1,0 +1,82 @@
+"""Whether a reply stands by what it says: not denied, called wrong, left open, supposed or asked.
+
+Everything is looked for in the sentence or clause around the place, within a fixed distance.
+"""
+
+import re
+
+SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s+(?=[A-Z*(\"])|\n+")
+"""What parts sentences; the full stop of a label at the beginning of a line does not."""
+
+# What leaves a sentence open, by how much it leaves open.
+MUSED = "maybe|perhaps|possibly"
+SUPPOSED = "if|whether|unless"
+MODAL = "might|may|could"
+
+_STOP = re.compile(r"[.!?;\n](?=\s|$)|\bbut\b|\bhowever\b|\binstead,|\brather,|, so\b|\btherefore\b")
+_DENIED_BEFORE = re.compile(
+    r"\b(?:not|never|neither|nor|cannot|incorrect|wrong|unlike|without|except|unlikely)\b|n't\b"
+    r"|\b(?:rul|exclud|eliminat|dismiss|discard|reject)(?:e|es|ed|ing|s)?\b(?: out)?"
+    r"|\b(?:rather than|instead of|as opposed to|less likely|no evidence|absence of|no)\b",
+)
+_DENIED_AFTER = re.compile(
+    r"[^.!?;\n]{0,60}?\b(?:is|are|was|were|be|being|seems?|looks?|does|do|can|could|would|has|have|been)"
+    r"(?:n't|\s+(?:\w+ly\s+)?(?:not|incorrect|wrong|unlikely|false|less|excluded|eliminated|ruled|out|"
+    r"be (?:ruled|excluded|eliminated)))\b"
+    r"|\W{0,6}(?:incorrect|wrong|unlikely|false|no\b|not\b|ruled out|excluded|eliminated)",
+)
+
+
+def denied(text: str, start: int, end: int) -> bool:
+    """Whether what stands at `start:end` is negated, ruled out or called wrong in its own clause."""
+    before = text[max(0, start - 70) : start].lower()
+    clause = 0
+    for stop in _STOP.finditer(before):
+        clause = stop.end()
+    if _DENIED_BEFORE.search(before, clause):
+        return True
+    after = _DENIED_AFTER.match(text[end : end + 90].lower())
+    return after is not None and not _STOP.search(after.group())
+
+
+_WRONG = re.compile(
+    r"\bin (?:an? |some )?(?:other|different|another)\b|\bdoes(?: not|n't) (?:fit|explain|apply)\b"
+    r"|\b(?:incorrect|wrong|unlike|ruled out|eliminated|excluded|avoided|contraindicated|insufficient|"
+    r"inadequate|inappropriate|falls? short|less (?:suitable|appropriate|likely)|"
+    r"not (?:indicated|recommended|correct|right|the|consistent|accurate|appropriate))\b"
+)
+
+
+def called_wrong(text: str, at: int) -> bool:
+    """Whether the sentence that goes on at `at` calls something wrong."""
+    wrong = _WRONG.search(text, at, at + 240)
+    return wrong is not None and not SENTENCE.search(text, at, wrong.start())
+
+
+_HEDGED = re.compile(
+    rf"\b(?:{MODAL}|{MUSED}|{SUPPOSED}|possible|suppose|guess|assume|doubt|myth|misconception|mistaken(?:ly)?)\b"
+    r"[^.;\n]{0,90}$"
+)
+_ASKED = re.compile(r"[^.!\n]{0,60}\?")
+
+
+def unsure(text: str, start: int, end: int) -> bool:
+    """Whether what is said at `start:end` is left open, supposed, guessed or asked rather than said."""
+    return hedged(text, start) or _ASKED.match(text, end) is not None
+
+
+def hedged(text: str, start: int) -> bool:
+    """Whether the sentence up to `start` leaves open what it says."""
+    return _HEDGED.search(text[max(0, start - 100) : start].lower()) is not None
+
+
+_LEFT_OPEN = re.compile(
+    rf"\b(?:{MODAL}|{SUPPOSED}|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|uncertain|"
+    r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|alternative|differential|"
+    r"not enough|insufficient|depends?|either)\b"
+)
+
+
+def left_open(sentence: str, start: int = 0) -> bool:
+    """Whether a sentence in lower case weighs, supposes or excludes somewhere after `start`."""
+    return _LEFT_OPEN.search(sentence, start) is not None
