@@ -8,7 +8,7 @@ from collections import Counter
 
 from medbench.verify.choose import span
 from medbench.verify.letters import exactly, letter_at, only_letters, own_text_end, written_out
-from medbench.verify.named import names
+from medbench.verify.named import NUMBER_LABEL, names
 from medbench.verify.page import AMBIGUOUS, WORDS, Choices, Found, Page
 from medbench.verify.restated import UNWORKED
 from medbench.verify.stance import denied
@@ -69,6 +69,8 @@ _LAST_SENTENCE = re.compile(r"(?<=[.!?。])\s*(?=\S)(?<!\b[A-Z]\.)|,? (?:but|so|
 def _short(text: str, page: Page) -> Found | None:
     """The option that the last sentence of a line gives in so many words: "→ B", "So C it is."."""
     sentence = _LAST_SENTENCE.split(text[-200:])[-1].strip()
+    if NUMBER_LABEL.match(text) and sum(1 for row in lines(page.text) if NUMBER_LABEL.match(row)) > 1:
+        return None  # one of a list
     lead = _LEAD.match(sentence)
     said = _TRAIL.sub("", sentence[lead.end() :].strip(" .*_!`。")) if lead else ""
     if not said or (len(said) == 1 and said.islower()):
@@ -130,29 +132,38 @@ def opening(page: Page) -> Found | None:
 def opened(page: Page) -> Found | None:
     """The first line is one option and prose follows, so that it does not begin a list of them."""
     rows = lines(page.text)
+    if page.choices.texts.keys() <= set(WORDS):
+        return opening(page)
     return opening(page) if len(rows) > 1 and not _LINE_LABEL.match(rows[1]) else None
 
 
+# A letter that begins a reply and is no word: "B because it is oral", "c (it is oral)".
+_BARE_LABEL = re.compile(
+    r"[\s*_\"']{0,4}(?:(A)(?= \(|,? (?:because|since)\b)"
+    r"|([B-Z])(?=,? (?:because|since|as it|it is|it's)\b|, | \()|([b-z])(?= \())"
+)
 _INLINE = re.compile(r"(?<![\w'-])[(*]{0,3}([A-Z])[)*]{0,2}[.):]\s")
 
 
 def begun(page: Page) -> Found | None:
     """The reply begins with one option, label and text, and has no other label: no list that was cut off."""
-    label = _LINE_LABEL.match(page.text)
-    if label is None or label[1] not in page.choices.labels:
+    label = _LINE_LABEL.match(page.text) or _BARE_LABEL.match(page.text)
+    if label is None or label[label.lastindex or 1] not in page.choices.labels:
         return None
-    end = own_text_end(page.text, label.start(1), page.choices)
-    others = {match[1] for match in _INLINE.finditer(page.text, end)} & set(page.choices.labels) - {label[1]}
+    at = label.start(label.lastindex or 1)
+    end = own_text_end(page.text, at, page.choices)
+    others = {match[1] for match in _INLINE.finditer(page.text, end)} & set(page.choices.labels)
+    others -= {page.text[at]}
     listed = page.text[end:].lstrip("*_ \n").startswith((":", "-", "–"))
-    if end == label.end(1) and _cut_in_own_text(page, label):
-        return Found(label[1])
-    return begins(page) if end > label.end(1) and not others and not listed else None
+    if end == at + 1 and _cut_in_own_text(page, at):
+        return Found(page.text[at])
+    return begins(page) if end > at + 1 and not others and not listed else None
 
 
-def _cut_in_own_text(page: Page, label: re.Match[str]) -> bool:
+def _cut_in_own_text(page: Page, at: int) -> bool:
     """Whether the reply ends within the text of the option that it begins with."""
-    said = page.text[label.end(1) :].strip(" .):*_\n").casefold()
-    option = page.choices.options[page.choices.labels.index(label[1])].casefold()
+    said = page.text[at + 1 :].strip(" .):*_\n").casefold()
+    option = page.choices.options[page.choices.labels.index(page.text[at])].casefold()
     return len(said) >= 30 and option.startswith(said)
 
 
@@ -190,18 +201,20 @@ def _begins_with_text(rows: list[str], choices: Choices) -> Found | None:
 def begins(page: Page) -> Found | None:
     """The reply begins with the label of one option and names no other."""
     rows = lines(page.text)
-    label = _LINE_LABEL.match(rows[0])
+    label = _LINE_LABEL.match(rows[0]) or _BARE_LABEL.match(rows[0])
     if label is None:
         return _begins_with_text(rows, page.choices)
-    if label[1] not in page.choices.labels:
+    at = label.start(label.lastindex or 1)
+    letter = rows[0][at].upper()
+    if letter not in page.choices.labels:
         return None
     others = {letter for letter, _ in _labels(rows[1:400], page.choices)}
-    others |= {match[1] for match in _INLINE.finditer(page.text[:4000], label.end(1))}
-    others |= {page.text[at] for _, _, at in names(page.text[:4000])} & set(page.choices.labels)
-    if others - {"", label[1]}:
+    others |= {match[1] for match in _INLINE.finditer(page.text[:4000], at + 1)}
+    others |= {page.text[place] for _, _, place in names(page.text[:4000])} & set(page.choices.labels)
+    if others - {"", letter}:
         return None
-    found = letter_at(rows[0], label.start(1), page.choices)
-    taken_back = denied(rows[0], label.end(1), label.end(1)) or _BUT_NOT.search(rows[0])
+    found = letter_at(rows[0], at, page.choices)
+    taken_back = denied(rows[0], at + 1, at + 1) or _BUT_NOT.search(rows[0])
     return None if found and found.answer and taken_back else found
 
 

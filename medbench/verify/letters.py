@@ -8,6 +8,7 @@ import re
 from medbench.schema import LETTERS
 from medbench.verify.page import AMBIGUOUS, OUTSIDE, Choices, Found
 from medbench.verify.text import plain, without_asides
+from medbench.verify.wording import wording
 
 # Words that may stand between "the answer is" and the letter, and right after the letter.
 LEAD = re.compile(
@@ -152,7 +153,27 @@ def by_text(line: str, choices: Choices) -> Found | None:
             return _with_rest(choices.texts[key], line[cut:], choices)
         if key in choices.amounts:
             return Found(choices.amounts[key])
-    return None
+    if label := _NUMBERED.match(line):
+        rest = line[label.end() :].strip(" *_.:)]\"'")
+        named = by_text(rest, choices) if not _NEXT_NUMBER.search(rest) else None
+        return named or (placed(label, choices) if not rest or label["option"] else None)
+    worded = None if _LABEL.match(line) else choices.worded.get(wording(line))
+    return Found(worded) if worded else None
+
+
+# A label that is none of the letters, before an option's text or alone: "Option 2: Warfarin", "β. Warfarin".
+_NUMBERED = re.compile(
+    r"(?P<option>(?:option|choice)\s?)?(?:(?P<place>\d{1,2})|[α-ω]|[ivx]{2,4})(?:\s?[.):]+|[*_]*$)\s*", re.I
+)
+_NEXT_NUMBER = re.compile(r"[\s(](?:\d{1,2}|[α-ω]|[ivx]{2,4})[.):]\s")
+
+
+def placed(label: re.Match[str], choices: Choices) -> Found | None:
+    """The option whose number in the list is given: "option 2" is B, unless an option's text is a number."""
+    if not label["option"] or not label["place"] or any(text.isdigit() for text in choices.texts):
+        return None
+    place = int(label["place"])
+    return Found(choices.labels[place - 1]) if 0 < place <= len(choices.labels) else OUTSIDE
 
 
 _CLAUSE_WORD = re.compile(r"(?:it|this|that|these|not|is|should|we|the|therefore|so|as|because)\b")
@@ -182,9 +203,11 @@ def after(text: str, choices: Choices) -> Found | None:
     """The option that `text` begins with, as after "the answer is"."""
     lead = LEAD.match(text)
     at = lead.end() if lead else 0
+    if text[at : at + 1].isdigit() and text[:at].lower().endswith(("option ", "choice ")):
+        at -= len("option ")
     letter = text[at : at + 1]
     line = text[at:].split("\n", 1)[0]
-    if not (letter.isascii() and letter.isalpha()) or _word_goes_on(text, at):
+    if not (letter.isascii() and letter.isalpha()) or _NUMBERED.match(line) or _word_goes_on(text, at):
         return by_text(line, choices)
     if len(line) > 3 and letter.upper() in choices.labels and own_text_end(text, at, choices) == at + 1:
         named = by_text(line, choices)
@@ -234,6 +257,10 @@ def exactly(text: str, choices: Choices) -> Found | None:
     key = plain(text)
     if key in choices.texts and not (len(key) == 1 and key.isalpha()):
         return Found(choices.texts[key]) if choices.texts[key] else AMBIGUOUS
+    if label := _NUMBERED.match(text):
+        named = plain(text[label.end() :])
+        if not named or choices.texts.get(named):
+            return Found(choices.texts[named]) if named else placed(label, choices)
     bare = without_asides(text).strip()
     if bare and (only := only_letters(bare, choices)):
         return only
@@ -253,6 +280,8 @@ def only_letters(text: str, choices: Choices) -> Found | None:
     """The answer when `text` is nothing but a letter or a list of letters."""
     if len(text) > 160 or "?" in text or _TICKED.search(text):
         return None
+    if len(text) < 14 and (label := _NUMBERED.fullmatch(text)) and (found := placed(label, choices)):
+        return found
     if rejects := _REJECTS.fullmatch(text):
         return Found(rejects[1]) if rejects[1] in choices.labels else OUTSIDE
     if (label := _LABEL.match(text)) and (own := written_out(text, label.start(1), choices)):

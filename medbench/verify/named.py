@@ -26,6 +26,7 @@ OPTION_LINE = re.compile(
     r"(?m)^[ \t*#>|✅❌✓✔✗✘☑☒-]{0,8}(?:\d{1,2}\.\s)?(?:[Oo]ption |选项)?"
     r"[(*]{0,3}([A-Z])[)*]{0,3}[.:：)、．项 ].*$"
 )
+NUMBER_LABEL = re.compile(r"\W{0,6}(?:[Oo]ption\s?)?\d{1,2}[.):](?!\d)")
 
 
 def single(letters: set[str]) -> Found | None:

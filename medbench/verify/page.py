@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from medbench.schema import LETTERS, Kind, Status
 from medbench.verify.text import plain, without_asides
+from medbench.verify.wording import wording
 
 
 class Found(NamedTuple):
@@ -53,6 +54,16 @@ class Choices:
             for spelling in {whole, plain(without_asides(option)), _CLOSED_UP.sub("", whole)} - {""}:
                 texts[spelling] = "" if texts.get(spelling, letter) != letter else letter
         return texts
+
+    @cached_property
+    def worded(self) -> dict[str, str]:
+        """From the one spelling of phrases ("ct", however written) to letters, where no two share it."""
+        spelled = [wording(option) for option in self.options]
+        return {
+            text: letter
+            for text, letter in zip(spelled, self.labels, strict=False)
+            if spelled.count(text) == 1 and len(text) > 1
+        }
 
     @cached_property
     def amounts(self) -> dict[str, str]:

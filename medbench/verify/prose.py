@@ -74,6 +74,9 @@ _FIRMLY = re.compile(
 _EQUALS = re.compile(r"\s(?:is|are|was|be|=|≈|equals|remains?|contains?|has|have)(?::| the| an?)*\s|:\s")
 
 
+_OPTION_NUMBER = re.compile(r"\W{0,6}option\s?\d")
+
+
 def conclusion(page: Page) -> Found | None:
     """A sentence near the end that concludes names one option, or the last sentence ends on one."""
     if page.choices.lettered:
@@ -105,7 +108,9 @@ def _concluded(sentence: str, low: str, marker: re.Match[str], letters: set[str]
 def _ends_on(sentence: str, low: str, page: Page) -> Found | None:
     """The option that ends `sentence` after "is": "the stage is T2", "x = 10"."""
     last = _last(_EQUALS, low, 300)
-    if last is None or OPTION_LINE.match(sentence) or left_open(low) or denied(low, last.end(), last.end()):
+    if last is None or left_open(low) or denied(low, last.end(), last.end()):
+        return None
+    if OPTION_LINE.match(sentence) or _OPTION_NUMBER.match(low):
         return None
     rest = plain(sentence[last.end() :].strip(" .*_$\\()[]"))
     letter = page.choices.texts.get(rest)

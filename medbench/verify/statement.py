@@ -73,6 +73,7 @@ _CHINESE_WRONG = re.compile(
     r"[\s*(:]{0,4}[a-z](?:(?:[,和及与]{0,2}[a-z]){1,8}\)?项?(?:均|都|全)|\)?项?)[^\n,。.;a-z]{0,12}?"
     r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|×)"
 )
+_FINAL = re.compile(r"(?m)^[\s*_#]{0,4}[Ff]inal [Aa]nswer:[\s*_]{0,4}\(?([A-Z])\)?[*_.]{0,3}\s*$")
 _HEADED = re.compile(r"【答案】[\s:]{0,3}([A-Z](?:[、,]?[A-Z])*)")
 _CONDITION = re.compile(
     r"s?\s(?:only|if|when|unless|in case|(?:in|for) (?:(?:an?|some|most|many|all) )?(?:other|"
@@ -111,6 +112,10 @@ def statement(page: Page) -> Found | None:
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
     stated = last_statement(page)
+    if stated and page.low.count("final answer") > 2:
+        finals = list(_FINAL.finditer(page.text))
+        if len({final[1] for final in finals}) > 1 and stated[0] < finals[-1].end():
+            return AMBIGUOUS  # a list of answers, or a loop
     start = stated[0] if stated else 0
     other = _headed(page, start) or foreign.last_letter(page, start) if page.choices.kind == "mcq" else None
     return other or (stated[1] if stated else None)
