@@ -749,9 +749,78 @@ def test_what_breakers_found(kind: Kind, gold: str, reply: str, correct: bool) -
         ("图中有肺部吗？", "图中没有肺部。", "no"),
         ("图中有肺部吗？", "没有证据表明图中有肺部。", None),
         ("Is it so?", "yeſ", "yes"),
+        ("Can ginger cure gout?", "A: No, ginger cannot cure gout.", "no"),
+        ("Can ginger cure gout?", "Ginger is a root.\n\nConclusion: No, ginger cannot cure gout.", "no"),
+        ("Can ginger cure gout?", "So to directly answer your question: No, it cannot.", "no"),
+        ("Can ginger cure gout?", "Therefore, ginger cannot cure gout.", "no"),
+        ("Can ginger cure gout?", "Ginger could perhaps cure gout.", None),
+        ("Can ginger cure gout?", "There is no evidence to suggest that ginger can cure gout.", "no"),
+        ("Is there an effusion?", "An effusion is unlikely.", None),
+        ("Did Ada live a quiet life?", "Therefore, Ada lived a quiet life.", "yes"),
+        ("Are there any masses or nodules?", "There are no masses or nodules.", "no"),
+        ("Is it so?", "Answer: Yes.\nAnswer: No.\nAnswer: Yes.\nAnswer: No, it", None),
     ],
 )
 def test_a_sentence_may_answer_yes_or_no(question: str, reply: str, human: str | None) -> None:
     """The question's own words said to be so or not are an answer; doubts, lists and contrasts are not."""
     reading = verify.read(reply, Example("q", "yesno", question, ("yes",)))
     assert reading.answer in (human, None) if human == "yes" and "ſ" in reply else reading.answer == human
+
+
+@pytest.mark.parametrize(
+    ("question", "reply", "human"),
+    [
+        ("How much do 16 cups cost?", "Answer: Ada needs to pay $64 for 16 cups.", "64"),
+        ("What is the total cost?", "$5 x 3 = $15\n\nSo the total cost would be $15.", "15"),
+        (
+            "By how much has the dose been raised?",
+            "Therefore, the dose has been raised by 12%.",
+            "12 percent",
+        ),
+        ("How many ways are there?", "16 x 15 / 2\n\nSo, there are 120 different ways.", "120"),
+        ("What does the monitor read?", "The monitor reads approximately 91 beats (bpm).", "91 beat"),
+        (
+            "What is the difference in weight?",
+            "The difference in weight is 0.4 kg. One weighs 2.6 kg.",
+            "0.4 kg",
+        ),
+        ("How many eggs are left?", "She sells 5 * 3 = <<5*3=15>>15 eggs\nA: 15", "15"),
+        ("What is the sum?", "Therefore, the answer is 20 + 20 = 40.", "40"),
+        ("How many people are there?", "There are two people.", "2"),
+        ("How many nodules are there?", "One can see a nodule.", None),
+        ("What is x?", "x is 3 or 5.\n\nCheck: 3 + 5 = 8", None),
+        ("What is the pressure?", "MAP = 93 mmHg.\n\nTo verify:\n(120 - 80)/3 = 13.3", "93 mmHg"),
+        ("What is the ratio?", "Therefore, the answer is SNR = 20 and SNRdB = 13.", None),
+        ("What is the height?", "Therefore, the height is the area divided by 25.", None),
+        ("What is the stage?", "Thus the patient may have stage 3 disease.", None),
+    ],
+)
+def test_a_sentence_may_give_the_number(question: str, reply: str, human: str | None) -> None:
+    """The concluding sentence, or the one that repeats the question, gives its one new number."""
+    assert verify.read(reply, Example("q", "number", question, ("1",))).answer == human
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "reply", "correct"),
+    [
+        ("What colour is the man's hat?", "blue", "The man is wearing a blue hat.", True),
+        ("What colour is the man's hat?", "red", "The man is wearing a blue hat.", False),
+        ("What currency is this banknote?", "euro", "The banknote represents the Euro currency.", True),
+        ("Which organ is inflamed?", "liver", '{"answer": "The liver is the organ that is inflamed."}', True),
+        (
+            "Which organ is inflamed?",
+            "liver",
+            '{"answer": "The liver is not the organ that is inflamed."}',
+            False,
+        ),
+        ("Is it on the left or right?", "left", "It is located on the left side.", True),
+        ("Is it on the left or right?", "right", "It is located on the left side.", False),
+        ("Where is it?", "right side", "right", True),
+        ("What is seen?", "mass", "The image shows a mass, which is a collection of cells.", True),
+        ("Which lung is affected?", "left lung", "The left and right lungs are affected.", False),
+    ],
+)
+def test_a_sentence_may_be_the_phrase(question: str, gold: str, reply: str, correct: bool) -> None:
+    """What a sentence adds to the question is the answer; negations and sides count."""
+    example = Example("q", "open", question, (gold,))
+    assert verify.grade(reply, example).correct is correct, verify.grade(reply, example)

@@ -108,13 +108,23 @@ def _odd_one(page: Page) -> Found | None:
     return Found(boxes.pop()) if len(boxes) == 1 and boxes <= set(page.choices.labels) else None
 
 
+_VERDICTS_IN_CHINESE = re.compile(
+    r"((?<![A-Za-z])(?:选项)?[A-Z](?:选?项)?(?:[、,和及与]{1,2}(?:选项)?[A-Z](?:选?项)?){0,8})"
+    r"(?:都|均|也|全){0,2}(?:是|说法)?(不符合题意|符合题意|不正确|正确|错误)"
+)
+_CAPITALS = re.compile("[A-Z]")
+
+
 def each_judged(page: Page) -> Found | None:
-    """The set of options called correct, where every option has its line and its verdict."""
+    """The set of options called correct, where every option has its line or clause and its verdict."""
     called: dict[str, set[bool]] = {}
     for line in OPTION_LINE.finditer(page.text):
         false = _FALSE.search(line.group().lower())
         if line[1] in page.choices.labels and (false or _RIGHT.search(line.group().lower())):
             called.setdefault(line[1], set()).add(not false)
+    for verdict in _VERDICTS_IN_CHINESE.finditer(page.text) if not page.text.isascii() else ():
+        for letter in set(_CAPITALS.findall(verdict[1])) & set(page.choices.labels):
+            called.setdefault(letter, set()).add(verdict[2] in ("正确", "符合题意"))
     if set(called) != set(page.choices.labels) or any(len(said) > 1 for said in called.values()):
         return None
     wanted = _ASKS_FALSE.search(page.question.lower()) is None

@@ -23,6 +23,7 @@ from medbench.verify import (
     several,
     statement,
     turns,
+    values,
     words,
 )
 from medbench.verify.labels import lettered
@@ -107,7 +108,7 @@ RULES: tuple[Rule, ...] = (
     Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL - {"free"}, implicit.refuses),
     Rule("restated", "There is no effusion.", _YESNO, restated.word),
     Rule("restated", "The drug that was given is aspirin, which is rare.", _PHRASE, restated.phrase),
-    Rule("conclusion", "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.", _NUMBER, restated.number),
+    Rule("conclusion", "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.", _NUMBER, values.number),
     Rule("whole", "left lung", _WORDS, implicit.whole),
 )
 """Every rule, in the order in which they are asked."""
@@ -158,13 +159,15 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
         reading = reading if reading and not thought and not _cut_in(text, reading) else None
         return reading or (None if thought else _ask(early_rules, page)) or Reading(None, "none", "truncated")
     if reading is None and not thought:
-        reading = _ask(other_rules, _before_others(page)) or _ask(other_rules, page, but=("named", "mention"))
+        reading = _ask(other_rules, _before_rest(page))
+        if reading is None and kind == "mcq":
+            reading = _ask(other_rules, page, but=("named", "mention"))
     return reading or Reading(None, "none", "no_answer")
 
 
-def _before_others(page: Page) -> Page:
-    """A page up to where it turns to the options that it does not choose."""
-    end = turns.others(page.text)
+def _before_rest(page: Page) -> Page:
+    """A page up to where it turns to options that it does not choose, or checks the number it gave."""
+    end = turns.check(page.text) if page.choices.kind == "number" else turns.others(page.text)
     return page if end is None else Page.of(page.text[:end], page.choices, page.question)
 
 

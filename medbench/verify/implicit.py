@@ -10,9 +10,9 @@ from medbench.verify.choose import span
 from medbench.verify.letters import exactly, letter_at, only_letters, own_text_end, written_out
 from medbench.verify.named import NUMBER_LABEL, names
 from medbench.verify.page import AMBIGUOUS, WORDS, Choices, Found, Page
-from medbench.verify.restated import UNWORKED
 from medbench.verify.stance import denied
 from medbench.verify.text import lines, plain, unmarked
+from medbench.verify.values import UNWORKED
 
 # --- multiple choice ------------------------------------------------------------------------------
 

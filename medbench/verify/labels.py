@@ -44,6 +44,7 @@ def alone(text: str, at: int) -> bool:
 _BEFORE = (
     r"(?P<before>(?:^|[\n(\[{>\"'*:=（：])[ \t]{0,4}|"
     r"\b(?:options?|choices?|answers?|number|no\.|is|are|be|choose|select|pick|or|and)\s[(\[*\"']{0,3}|"
+    r"[.;,]\s(?=[^\s()]{1,4}\))|"
     r"(?:选项?|答案[是为]?|和|或|、|,|/)\s?)"
 )
 _AFTER = (

@@ -55,7 +55,7 @@ _TIMES = re.compile(r"(?<=\d) ?x ?(?=\d)")
 _MIXED = re.compile(r"(?<![\d.)/*+-])(\d{1,4}) (\d{1,2})/(\d{1,2})(?![\d/])")
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """`text` with one spelling for signs, powers, fractions and LaTeX."""
     if not text.isascii():
         text = _SUPERSCRIPT.sub(lambda match: "^" + match.group().translate(_TO_DIGITS), text)
@@ -134,7 +134,7 @@ def after(text: str, choices: Choices) -> Found | None:
     """The number that `text` begins with, as after "the answer is"."""
     if choices.form != "number":
         return dates.after(text, choices)
-    clause = _END.split(_tidy(text[:500]).lstrip(" \n\t*_:\"'"), maxsplit=1)[0]
+    clause = _END.split(tidy(text[:500]).lstrip(" \n\t*_:\"'"), maxsplit=1)[0]
     if _OPEN.match(clause):
         return OUTSIDE
     lead = _HEDGE.match(clause)
@@ -143,7 +143,7 @@ def after(text: str, choices: Choices) -> Found | None:
     if first is not None:
         quantity, end = first
         rest = _ASIDE.sub("", clause[end:])
-        if rest.lstrip().startswith(("or ", "+")):
+        if rest.lstrip().startswith(("or ", "+")) and "=" not in rest:
             return AMBIGUOUS
         if not any(char.isdigit() or char in "=≈" for char in rest):
             return Found(str(quantity))
@@ -155,7 +155,7 @@ def inside(text: str, choices: Choices) -> Found | None:
     """The number that `text` as a whole gives."""
     if choices.form != "number":
         return dates.inside(text, choices)
-    return _read(_tidy(text[:500]))
+    return _read(tidy(text[:500]))
 
 
 def _read(text: str) -> Found:
@@ -228,6 +228,25 @@ def _one_of(text: str) -> Found:
     return Found(str(max(found, key=lambda quantity: len(quantity.unit)))) if len(numbers) == 1 else AMBIGUOUS
 
 
+def listed(text: str) -> list[tuple[int, Quantity]]:
+    """Every number in tidy text, and where it stands; none if there are very many or strange ones."""
+    found: list[tuple[int, Quantity]] = []
+    at = 0
+    while (match := _NUMBER.search(text, at)) is not None:
+        start = match.start()
+        read = _quantity_at(text, start)
+        if read is None or len(found) > 40 or _COMPARED_BEFORE.search(text, max(0, start - 16), start):
+            return []
+        found.append((start, read[0]))
+        at = read[1]
+    return found
+
+
+_COMPARED_BEFORE = re.compile(
+    r"(?:[<>≤≥]|\b(?:than|least|most|over|under|above|below|up to))[\s$*]{0,3}$", re.I
+)
+
+
 def _quantity_at(text: str, at: int) -> tuple[Quantity, int] | None:
     """The number and unit that stand at `at`, and where they end."""
     match = _NUMBER.match(text, at)
@@ -282,7 +301,7 @@ def bounds(gold: str) -> tuple[float, float, str]:
 
 
 def _single(text: str) -> Quantity | None:
-    found = _read(_tidy(text)).answer
+    found = _read(tidy(text)).answer
     return split(found) if found else None
 
 

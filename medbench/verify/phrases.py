@@ -5,6 +5,7 @@ from functools import lru_cache
 from itertools import product
 
 from medbench.verify.page import OUTSIDE, Choices, Found, Page
+from medbench.verify.sentences import telling
 from medbench.verify.wording import key, wording
 
 LONGEST = 1000
@@ -47,21 +48,33 @@ def inside(text: str, choices: Choices) -> Found | None:
 def _bare(text: str) -> str:
     """`text` without what leads up to it."""
     lead = _LEAD.match(text)
-    return text[lead.end() :] if lead else text
+    if lead is None or not lead.group().strip(" *_:"):
+        return text
+    return _ASIDE.split(text[lead.end() :], maxsplit=1)[0]
+
+
+_ASIDE = re.compile(r",? ?(?:which|because|since)\b")
 
 
 def same(answer: str, gold: str, question: str = "") -> bool:
     """Whether `answer`, as it is read, is the phrase `gold`; the order of a list does not count.
 
     Words that end one of them and only repeat the question do not count either: "left" is "left lung" where
-    the question asks for a lung.
+    the question asks for a lung. Of a whole sentence counts what it adds to the question: "the man is wearing
+    a blue hat" is "blue" where the colour of his hat was asked for.
     """
-    if key(answer) in _keys(gold):
+    if key(answer) in _keys(gold) or _repeats(wording(answer), wording(gold), question):
         return True
-    asked = frozenset(wording(question).split())
-    if not asked or "or" in asked:
+    added = _core(answer, question)
+    return bool(added) and (added == _core(gold, "", whole=True) or _repeats(added, wording(gold), question))
+
+
+def _repeats(answer: str, gold: str, question: str) -> bool:
+    """Whether one is the other and then words that only repeat the question."""
+    asked = frozenset(wording(question).split()) - _offered(question)
+    if not asked:
         return False
-    shorter, longer = sorted((wording(answer).split(), wording(gold).split()), key=len)
+    shorter, longer = sorted((answer.split(), gold.split()), key=len)
     surplus = longer[len(shorter) :]
     return (
         bool(shorter and surplus)
@@ -75,7 +88,49 @@ def _keys(gold: str) -> frozenset[tuple[str, ...]]:
     return frozenset({key(gold), key(_bare(gold))} - {("",)})
 
 
-_OF = frozenset(("of", "the", "in", "this", "image"))
+# What makes words a sentence, what leaves it open, where the part of it that answers ends.
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|shows?|has|have|contains?|represents?|appears?|depicts?|displays?|indicates?|lies|"
+    r"wearing|located|seen|found|visible)\b"
+)
+_LEFT_OPEN = re.compile(
+    r"\b(?:no|not|nor|or|neither|either|without|may|might|could|possibl[ey]|perhaps|cannot|unlikely|if|but|however)\b"
+)
+_ENDS = re.compile(r"\b(?:than|which|because|while|whereas|since)\b")
+_SAYS_LITTLE = frozenset((
+    "the", "a", "an", "is", "are", "was", "were", "be", "been", "being", "there", "it", "its", "this", "that",
+    "these", "image", "images", "picture", "photo", "figure", "slide", "shows", "show", "shown", "showing",
+    "seen", "see", "visible", "present", "located", "found", "can", "appears", "appear", "represents",
+    "contains", "has", "have", "depicts", "displays", "indicates", "called", "known", "as", "to", "by",
+    "used", "wearing", "in", "on", "of", "at", "from", "for", "here", "lies", "clearly", "mainly",
+))  # fmt: skip
+_CHOICE = re.compile(r"(\w+) or (?:the |an? )?(\w+)")
+
+
+@lru_cache(maxsize=4096)
+def _offered(question: str) -> frozenset[str]:
+    """The words next to "or" in a question, between which it lets choose."""
+    return frozenset(word for pair in _CHOICE.findall(wording(question)) for word in pair)
+
+
+@lru_cache(maxsize=16384)
+def _core(text: str, question: str, *, whole: bool = False) -> str:
+    """What a sentence adds to the question, in one spelling; "" if it is none or says nothing firm."""
+    spelled = _ENDS.split(wording(text), maxsplit=1)[0]
+    if not whole and (not _VERB.search(spelled) or _LEFT_OPEN.search(spelled)):
+        return ""
+    offered, asked = _offered(question), telling(question)
+    kept = [
+        word
+        for word in re.split(r"[\s,]+", spelled)
+        if word in offered
+        or (word != "a" and _TELLS.fullmatch(word))
+        or not (word in _SAYS_LITTLE or telling(word) & asked)
+    ]
+    return " ".join(word for word in kept if word)
+
+
+_OF = frozenset(("of", "the", "in", "this", "image", "side"))
 # Words that tell one answer from another even where the question has them.
 _TELLS = re.compile(
     r"left|right|bilateral|upper|lower|no|not|non|without|with|.|\d.*|.*\d|i{1,3}|iv|v|benign|malignant"

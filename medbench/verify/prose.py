@@ -7,6 +7,7 @@ import re
 
 from medbench.verify import foreign
 from medbench.verify.choose import tail
+from medbench.verify.letters import letter_at
 from medbench.verify.named import (
     OPTION_LINE,
     SHORT,
@@ -74,6 +75,8 @@ _FIRMLY = re.compile(
 _EQUALS = re.compile(r"\s(?:is|are|was|be|=|≈|equals|remains?|contains?|has|have)(?::| the| an?)*\s|:\s")
 
 
+_IT = re.compile(r"\bit$")
+_LETTER = re.compile(r"[*_(]{0,3}([A-Z])[*_)]{0,3}(?=[.,]|$)")
 _OPTION_NUMBER = re.compile(r"\W{0,6}option\s?\d")
 
 
@@ -112,7 +115,10 @@ def _ends_on(sentence: str, low: str, page: Page) -> Found | None:
         return None
     if OPTION_LINE.match(sentence) or _OPTION_NUMBER.match(low):
         return None
-    rest = plain(sentence[last.end() :].strip(" .*_$\\()[]"))
+    said = sentence[last.end() :]
+    if _IT.search(low[: last.start()]) and (label := _LETTER.match(said)):
+        return letter_at(said, label.start(1), page.choices)
+    rest = plain(said.strip(" .*_$\\()[]"))
     letter = page.choices.texts.get(rest)
     if not letter or (rest in plain(page.question) and not _CONCLUDES.search(low)):
         return None

@@ -6,11 +6,11 @@ Anchor words are found first, from the end of the reply; only around them is any
 import re
 
 from medbench.schema import LETTERS
-from medbench.verify import foreign, implicit, letters, prose
+from medbench.verify import foreign, implicit, letters, prose, values
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, Found, Page
-from medbench.verify.stance import MUSED, denied
+from medbench.verify.stance import MUSED, SENTENCE, denied
 from medbench.verify.text import backwards
 
 _LAST_LINE = re.compile(
@@ -73,7 +73,7 @@ _CHINESE_WRONG = re.compile(
     r"[\s*(:]{0,4}[a-z](?:(?:[,和及与]{0,2}[a-z]){1,8}\)?项?(?:均|都|全)|\)?项?)[^\n,。.;a-z]{0,12}?"
     r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|×)"
 )
-_FINAL = re.compile(r"(?m)^[\s*_#]{0,4}[Ff]inal [Aa]nswer:[\s*_]{0,4}\(?([A-Z])\)?[*_.]{0,3}\s*$")
+_FINAL = re.compile(r"(?m)^[\s*_#]{0,4}(?:final )?answer:[\s*_]{0,4}\(?([a-z]|yes|no|maybe)(?=[).*_,]|\s*$)")
 _HEADED = re.compile(r"【答案】[\s:]{0,3}([A-Z](?:[、,]?[A-Z])*)")
 _CONDITION = re.compile(
     r"s?\s(?:only|if|when|unless|in case|(?:in|for) (?:(?:an?|some|most|many|all) )?(?:other|"
@@ -107,14 +107,19 @@ _ABSENT = re.compile(
 def statement(page: Page) -> Found | None:
     """The last statement of the answer that was not taken back by a later one."""
     last = page.text.rpartition("\n")[2].lstrip()
-    if last.startswith("####") and (found := span(last, page.choices)) and found.answer:
+    marks = ("####",) if page.choices.kind in ("mcq", "multi") else ("####", "A:", "a:")
+    if last.startswith(marks) and (found := span(last.lstrip("#Aa: "), page.choices)) and found.answer:
         return found
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
     stated = last_statement(page)
-    if stated and page.low.count("final answer") > 2:
-        finals = list(_FINAL.finditer(page.text))
-        if len({final[1] for final in finals}) > 1 and stated[0] < finals[-1].end():
+    if stated and page.low.count("answer:") > 2:
+        finals = list(_FINAL.finditer(page.low))
+        if (
+            len(finals) > 2
+            and len({one[1] for one in finals}) > 1
+            and stated[0] < finals[-1].end() < len(page.text)
+        ):
             return AMBIGUOUS  # a list of answers, or a loop
     start = stated[0] if stated else 0
     other = _headed(page, start) or foreign.last_letter(page, start) if page.choices.kind == "mcq" else None
@@ -189,7 +194,10 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
             return NOTHING, ""
         answer = refused[1] or ""
         return None, answer.upper() if len(answer) == 1 else answer
-    found = tail(page.text[end : end + 700].lstrip("\n \t*:_"), page.choices)
+    said = page.text[end : end + 700].lstrip("\n \t*:_")
+    found = tail(said, page.choices)
+    if found is AMBIGUOUS and page.choices.kind == "number" and page.choices.form == "number":
+        found = values.new(SENTENCE.split(said, maxsplit=1)[0], page.question, besides=True) or found
     if (
         not anchor.group().isascii()
         and found is not None
@@ -229,6 +237,8 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
             return None
         if phrase is None and word == "answer" and _I.search(before):
             return end
+        if phrase is None and word == "answer" and _HEADS.fullmatch(before):
+            phrase = _BELOW.match(low, end)
         return phrase.end() if phrase else None
     if word == "lean":
         phrase = _LEAN.match(low, end)
@@ -241,6 +251,9 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
     return phrase.end() if phrase and (not word.isascii() or _I.search(before)) else None
 
 
+_HEADS = re.compile(r"[#*_ ]{0,8}(?:the |my )?(?:final|correct) ")
+_LABELLED = r"[\s*_]{0,4}[(\[]?[*_]{0,2}[a-z][*_]{0,2}[.:)\]]"
+_BELOW = re.compile(rf"[*_ ]{{0,4}}\n+(?={_LABELLED}[^\n]*(?:$|\n+(?!{_LABELLED})))")
 _HEAD_BREAK = re.compile(
     r"=>|→|[.!?;:](?=\s)|,\s|\b(?:that|so|thus|hence|therefore|and|but|means|option|choice|answer)\b:?\s"
 )

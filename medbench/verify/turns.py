@@ -46,6 +46,19 @@ _OTHERS = re.compile(
 )
 
 
+_CHECK = re.compile(
+    r"(?:\n\s{0,3}|(?<=[.!]) )[*_]{0,2}(?:to (?:verify|check|confirm)|check(?:ing)?|verification|verify|"
+    r"proof|let'?s (?:check|verify)|we can (?:check|verify)|the equation is satisfied)\b[^\n:,.]{0,40}[:,.]",
+    re.I,
+)
+
+
+def check(text: str) -> int | None:
+    """Where a reply that has given numbers begins to check them."""
+    marks = (mark.start() for mark in _CHECK.finditer(text))
+    return next((start for start in marks if any(map(str.isdigit, text[:start]))), None)
+
+
 def others(text: str) -> int | None:
     """Where a reply turns to the options that it does not choose."""
     heading = _OTHERS.search(text)

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from medbench.verify.letters import LEAD
 from medbench.verify.page import AMBIGUOUS, OUTSIDE, WORDS, Choices, Found, Page
-from medbench.verify.text import plain
+from medbench.verify.text import backwards, plain
 
 # What counts wherever an answer is expected. "positive", "correct" and the like mean other things there.
 _ENGLISH = {
@@ -119,6 +119,14 @@ _LAST = re.compile(
 )
 
 
+_CONCLUDED = re.compile(
+    rf"(?:^|[.!?:\n])[\s*_#]{{0,6}}(?:(?:so|thus|therefore|hence|overall|(?:in )?conclusion|"
+    rf"in (?:summary|short)|(?:so,? )?to (?:directly )?answer (?:your|the) question|verdict)"
+    rf"[,:*]{{0,3}}\s{{0,3}})[*_]{{0,2}}({_WORD})(?=[*_]{{0,2}}[,.;:!—-]|\s(?:because|since|as|there|it)\b)",
+    re.I,
+)
+
+
 def alone(page: Page) -> Found | None:
     """The whole reply is yes, no or maybe."""
     if len(page.text) >= 40:
@@ -131,9 +139,12 @@ def alone(page: Page) -> Found | None:
 
 
 def last(page: Page) -> Found | None:
-    """The reply ends in a sentence that is yes, no or maybe."""
+    """The reply ends in a sentence that is yes, no or maybe, or concludes with one: "So no, it does not."."""
     match = _LAST.search(page.text, max(0, len(page.text) - 40))
-    return after(match[1], page.choices) if match else None
+    if match:
+        return after(match[1], page.choices)
+    concluded = next(iter(backwards(_CONCLUDED, page.text, 1)), None)
+    return after(page.text[concluded.start(1) :][:80], page.choices) if concluded else None
 
 
 def first(page: Page) -> Found | None:

@@ -1,0 +1,20 @@
+"""Sentences, and the words in them that tell something."""
+
+import re
+
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*\"(])|\n+|;\s")
+_WORD = re.compile(r"[a-z]{3,}|\d+")
+_FILLERS = frozenset((
+    "the", "most", "people", "patients", "usually", "normally", "typically", "generally", "they",
+    "them", "this", "that", "these", "are", "was", "were", "does", "did", "has", "have", "had", "any",
+    "there", "its", "image", "images", "picture", "scan", "photo", "figure", "slide", "evidence",
+    "sign", "signs", "and", "for", "with", "you", "see", "seen", "shown", "show", "shows", "look",
+    "looks", "appear", "appears", "present", "some", "what", "which", "where", "who", "how", "when",
+    "following", "patient", "being", "been", "from", "into", "can",
+))  # fmt: skip
+_ENDING = re.compile(r"(?:es|s|ing|ed|e)$")
+
+
+def telling(text: str) -> set[str]:
+    """The telling words of `text`, without their endings."""
+    return {_ENDING.sub("", word) for word in _WORD.findall(text.lower()) if word not in _FILLERS}

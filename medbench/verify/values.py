@@ -1,0 +1,167 @@
+"""Numbers that sentences give: "Hence the BMI is 31.4 kg/m2", "You need 3 tablets a day. Each holds 500 mg."
+
+Which of several numbers is the answer is told by where it stands: in the sentence that concludes, else in
+the one that repeats what was asked. Numbers that the question holds itself are not what it asks for.
+"""
+
+import re
+
+from medbench.verify import numbers
+from medbench.verify.numerals import SMALL, TENS, spoken
+from medbench.verify.page import Found, Page
+from medbench.verify.sentences import SENTENCE, telling
+
+_GIVES = re.compile(
+    r"(?:\b(?:is|are|was|be|been|equals|has|have|takes?|needs?|reads?|gives?)\b|[=≈]|"
+    r"\b(?:total|score|result|value|sum)(?: [a-z]{1,15}){0,3}:)[\s*$]{0,4}"
+    r"(?:(?:therefore|thus|now|approximately|about|roughly|around|also|only|equal to|"
+    r"estimated (?:at|to be))\s{1,2}){0,3}"
+    r"(?=[-+(*$~]{0,4}\d)",
+    re.I,
+)
+_OTHER_VALUE = re.compile(
+    r"\b(?:normal|maxim\w+|minim\w+|ranges?|reference|cut-?off|threshold|if|would|could|may|might|note|example|step|"
+    r"not|cannot|can't|missing|unknown|however|unless|assum\w+)\b|n't\b",
+    re.I,
+)
+_CONCLUDES = re.compile(r"\b(?:therefore|thus|hence|final(?:ly)?|so)\b|[=≈]", re.I)
+_GENERIC = re.compile(r"\b(?:result|answer|total|score|estimate)\b", re.I)
+_ASIDE = re.compile(r"\([^()\d][^()]{0,80}\)")
+UNWORKED = re.compile(r"\d\)*\s?[×*x/^+]\s?\(*\d|\d\s[-–]\s\d")
+_EQUATIONS = re.compile(r"(?:^|[,;]|\band\b)[^,;=≈]{1,40}[=≈][^,;]*")
+_MORE_VALUES = re.compile(r"\s?(?:to|or|and|[-–])\s?\d")
+
+
+_THUS = re.compile(
+    r"\W{0,6}(?:so|thus|therefore|hence|in total|altogether|in conclusion|finally|overall|consequently|"
+    r"as a result)\b",
+    re.I,
+)
+_WORKING = re.compile(r"\W{0,6}(?:to|first|let|we|given|using|step|calculat\w+|formula)\b", re.I)
+SHORT = 400
+"""Characters up to which a reply may give its answer first and speak of other numbers after it."""
+
+
+def number(page: Page) -> Found | None:
+    """The sentence that concludes, or that repeats the question, gives the one number that is new in it."""
+    sentences = [part for part in SENTENCE.split(page.text) if part.strip("` ")]
+    given = [part for part in sentences[-4:] if _has_digit(part)]
+    if not given:
+        return _in_words(page)
+    if page.choices.form != "number":
+        return _dated(given[-1], page)
+    last = _given(given[-1], page)
+    concluding = next((part for part in reversed(given) if _THUS.match(part)), None)
+    if concluding and (said := _given(concluding, page) or _concluded(concluding, page)):
+        return said if concluding == given[-1] or last in (None, said) else None
+    first = sentences[0]
+    if len(page.text) > SHORT or _WORKING.match(first) or not _has_digit(first):
+        return last
+    said, weight = _new(first, page), _weight(first, page)
+    if said is None or said == last or weight < min(2, len(telling(page.question))):
+        return last
+    if first == given[-1] or weight > _weight(given[-1], page):
+        return last if first == given[-1] and last else said
+    return None if last else said
+
+
+def _has_digit(text: str) -> bool:
+    return any(char.isdigit() for char in text)
+
+
+def _weight(sentence: str, page: Page) -> int:
+    """How many of the question's telling words `sentence` repeats."""
+    return len(telling(page.question) & telling(sentence))
+
+
+def _concluded(sentence: str, page: Page) -> Found | None:
+    """What is new in a sentence that concludes and speaks of what was asked."""
+    return _new(sentence, page) if _weight(sentence, page) or _GENERIC.search(sentence) else None
+
+
+_NAMES = re.compile(
+    r"\b(?:stage|step|type|grade|class|group|figure|table|equation|part|option|line|case|day|phase|level|"
+    r"category|chapter|number|no\.?|question|section|version|#)\s?$",
+    re.I,
+)
+_LEFT_OPEN = re.compile(
+    r"\b(?:if|unless|assum\w+|may|might|cannot|not|normal|ranges?|example|say)\b|n't\b", re.I
+)
+
+
+_SIGN = re.compile(r"^\s*([-+])\s+(?=[\d.])")
+
+
+def new(sentence: str, question: str, *, besides: bool = False) -> Found | None:
+    """The one number in `sentence` that the question does not hold, or the only one there is.
+
+    `besides`: it must also hold one of the question's.
+    """
+    text = numbers.tidy(_BRACKETS.sub("", sentence))
+    worked = re.split("[=≈]", text)
+    text = _SIGN.sub(r"\1", worked[-1]) if len(worked) > 1 and _has_digit(worked[-1]) else text
+    found = numbers.listed(text)
+    if "?" in sentence or not found or len(_EQUATIONS.findall(sentence)) > 1 or _MORE_OF.search(text):
+        return None
+    named = [(at, quantity) for at, quantity in found if not _NAMES.search(text, max(0, at - 12), at)]
+    known = {quantity.number for _, quantity in numbers.listed(numbers.tidy(question)) or ()}
+    fresh = [pair for pair in named if pair[1].number not in known] or named
+    if len({quantity.number for _, quantity in fresh}) != 1 or (besides and len(fresh) == len(named)):
+        return None
+    at, quantity = max(fresh, key=lambda pair: len(pair[1].unit))
+    return None if _LEFT_OPEN.search(text[:at]) else Found(str(quantity))
+
+
+def _new(sentence: str, page: Page) -> Found | None:
+    return new(sentence, page.question)
+
+
+_BRACKETS = re.compile(r"\([^()]{0,120}\)")
+_MORE_OF = re.compile(
+    r"\d\)*\s?(?:[*/^+]|to|[-–])\s?\(*[$]?\d|\b(?:divided by|multiplied by|times)\s[$]?\d", re.I
+)
+_COUNT = re.compile(r"\b(?:" + "|".join(word for word, n in (SMALL | TENS).items() if n) + r")\b", re.I)
+_NO_COUNT = re.compile(r"\bone (?:of|can|could|may|might|is|has|must|should|would|another)\b", re.I)
+
+
+def _in_words(page: Page) -> Found | None:
+    """The one count in a short reply to "how many": "There are two nodules."."""
+    if "how many" not in page.question.lower() or len(page.text) > 200 or _NO_COUNT.search(page.text):
+        return None
+    counts = {spoken(word) for word in _COUNT.findall(page.text)}
+    if len(counts) != 1 or _OTHER_VALUE.search(page.text) or "-" in page.text:
+        return None
+    return Found(str(numbers.Quantity(counts.pop() or 0.0)))
+
+
+def _given(sentence: str, page: Page) -> Found | None:
+    """The value that `sentence` gives: after its last "=", else after its first "is"."""
+    sentence = _ASIDE.sub("", sentence)
+    given = list(_GIVES.finditer(sentence))
+    if not given or _OTHER_VALUE.search(sentence) or len(_EQUATIONS.findall(sentence)) > 1:
+        return None
+    worked = given[-1].group().strip()[:1] in ("=", "≈")
+    at = given[-1] if worked else given[0]
+    asked = telling(page.question)
+    named = (
+        ":" in at.group()
+        or _GENERIC.search(sentence, 0, at.start())
+        or (worked and _CONCLUDES.search(sentence, 0, at.start()))
+    )
+    if asked and not named and not asked & telling(sentence[: at.start()]):
+        return None
+    value = sentence[at.end() :].strip("*$ ")
+    first = re.match(r"[-+(~]{0,2}[\d.,]+", value)
+    if first is None or UNWORKED.match(value) or _MORE_VALUES.match(value, first.end()):
+        return None
+    found = numbers.after(_OUT_OF.split(value, maxsplit=1)[0], page.choices)
+    return found if found and found.answer else None
+
+
+def _dated(sentence: str, page: Page) -> Found | None:
+    """The one date, or weeks and days, of a sentence that speaks of nothing else of that form."""
+    found = numbers.inside(sentence, page.choices) if not _OTHER_VALUE.search(sentence) else None
+    return found if found and found.answer else None
+
+
+_OUT_OF = re.compile(r"\s(?:points? )?(?:out )?of\s(?=\d|a )|, ")
