@@ -35,6 +35,7 @@ docs: setup
 
 perf: setup
 	$(BIN)/python -m perf.throughput
+	$(BIN)/python -m perf.reading
 
 clean:
 	rm -rf $(VENV) .medbench

@@ -6,6 +6,20 @@ Real replies: GPT-4o's chains of thought on MMMU-Pro, medical subjects (286, abo
 the shared data are beside the checkout, else replies by small models kept in tests/golden. The answer line
 is also rewritten into other usual forms, and cut off. Each figure is the best of seven passes in a process
 of its own time; "first pass" grades questions never seen before, as a new process does.
+
+Last, 2026-11-24, one core, Python 3.11; one bare regex on the same replies: 120,000 to 140,000 a second:
+
+| replies                  |   n | characters | first pass | best of 7 |
+|--------------------------|----:|-----------:|-----------:|----------:|
+| as published (Answer: X) | 286 |      1,087 |   38,600/s |  47,100/s |
+| boxed                    | 286 |      1,088 |   24,000/s |  27,600/s |
+| answer tags              | 286 |      1,097 |   21,500/s |  22,400/s |
+| JSON                     | 286 |      1,101 |   19,200/s |  19,900/s |
+| sentence                 | 286 |      1,127 |   15,800/s |  16,800/s |
+| head                     | 286 |      1,121 |    9,600/s |  15,900/s |
+| bold line                | 286 |      1,107 |    3,500/s |   3,800/s |
+| answer line cut off      | 286 |      1,077 |      850/s |   1,050/s |
+| small models, all styles | 503 |        147 |    4,400/s |   6,100/s |
 """
 
 import ast
