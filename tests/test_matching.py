@@ -756,6 +756,8 @@ def test_what_breakers_found(kind: Kind, gold: str, reply: str, correct: bool) -
         ("Can ginger cure gout?", "Ginger could perhaps cure gout.", None),
         ("Can ginger cure gout?", "There is no evidence to suggest that ginger can cure gout.", "no"),
         ("Is there an effusion?", "An effusion is unlikely.", None),
+        ("Can ginger cure gout?", "Some say that ginger can cure gout.", None),
+        ("Can ginger cure gout?", "It is a myth that ginger can cure gout.", None),
         ("Did Ada live a quiet life?", "Therefore, Ada lived a quiet life.", "yes"),
         ("Are there any masses or nodules?", "There are no masses or nodules.", "no"),
         ("Is it so?", "Answer: Yes.\nAnswer: No.\nAnswer: Yes.\nAnswer: No, it", None),
@@ -793,6 +795,14 @@ def test_a_sentence_may_answer_yes_or_no(question: str, reply: str, human: str |
         ("What is the ratio?", "Therefore, the answer is SNR = 20 and SNRdB = 13.", None),
         ("What is the height?", "Therefore, the height is the area divided by 25.", None),
         ("What is the stage?", "Thus the patient may have stage 3 disease.", None),
+        ("What is the clearance of the man of 70 kg?", "So the weight is 70 kg. Data are missing.", None),
+        ("What is the clearance?", "So the clearance would be between 50 and 61.", None),
+        ("What is the clearance?", "Therefore, if he were a woman, the clearance would be 51.6.", None),
+        ("What is the clearance?", "Therefore the clearance is more than 61.", None),
+        ("What is the clearance?", "Give your answer as a number such as 61.", None),
+        ("What is the clearance?", "The clearance is 61. Actually, 55.", "55"),
+        ("How many people are there?", "There are two people and three dogs.", None),
+        ("How many people are there?", "There are at least two people.", None),
     ],
 )
 def test_a_sentence_may_give_the_number(question: str, reply: str, human: str | None) -> None:
@@ -818,6 +828,10 @@ def test_a_sentence_may_give_the_number(question: str, reply: str, human: str | 
         ("Where is it?", "right side", "right", True),
         ("What is seen?", "mass", "The image shows a mass, which is a collection of cells.", True),
         ("Which lung is affected?", "left lung", "The left and right lungs are affected.", False),
+        ("Which organ is shown?", "liver", "The liver is shown or the spleen is shown.", False),
+        ("Which organ is shown?", "liver", "Which organ is shown? Liver, spleen, kidney", False),
+        ("What is abnormal?", "liver", "The liver is shown. It is normal.", False),
+        ("Which disease is seen?", "pneumonia", "No pneumonia is seen.", False),
     ],
 )
 def test_a_sentence_may_be_the_phrase(question: str, gold: str, reply: str, correct: bool) -> None:

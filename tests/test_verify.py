@@ -406,6 +406,7 @@ MCQ_CASES = [
     ("C, it is oral", "C"),
     ("C, the drug of choice, is wrong.", "no_answer"),
     ("A, B and C", "ambiguous"),
+    ("A (45-year-old) man has pain.", "no_answer"),
     ("Answer: Option 3", "C"),
     ("###correct answer: option3", "C"),
     ("**Option 3: Aspirin**\n\n**Rationale:** Aspirin is oral. Heparin is injected.", "C"),

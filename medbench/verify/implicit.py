@@ -139,8 +139,8 @@ def opened(page: Page) -> Found | None:
 
 # A letter that begins a reply and is no word: "B because it is oral", "c (it is oral)".
 _BARE_LABEL = re.compile(
-    r"[\s*_\"']{0,4}(?:(A)(?= \(|,? (?:because|since)\b)"
-    r"|([B-Z])(?=,? (?:because|since|as it|it is|it's)\b|, | \()|([b-z])(?= \())"
+    r"[\s*_\"']{0,4}(?:(A)(?=,? (?:because|since)\b| \([^()\n]{1,80}\)\W*$)"
+    r"|([B-HJ-Z])(?=,? (?:because|since|as it|it is|it's)\b|, | \()|([b-hj-z])(?= \())"
 )
 _INLINE = re.compile(r"(?<![\w'-])[(*]{0,3}([A-Z])[)*]{0,2}[.):]\s")
 
@@ -234,9 +234,10 @@ _FIRST_WORD = re.compile(
 
 # A line in which a number need not be the answer.
 _TALK = re.compile(
-    r"\b(?:question|item|problem|unknown|unclear|maybe)\b|(?:[a-z]{2,}[^a-z]+){7}|\b(?:not|cannot|step|table|figure|missing|normal|maximum|minimum|minus|"
-    r"would|if|more|"
-    r"print\w*)\b|n't\b|^\W*out of\b|```|[<>≥≤]|\d\+",
+    r"\b(?:question|item|problem|unknown|unclear|maybe|such as|your answer|as a number|stage|grade|class)\b"
+    r"|(?:[a-z]{2,}[^a-z]+){7}"
+    r"|\b(?:not|cannot|step|table|figure|missing|normal|maximum|minimum|minus|would|if|more|print\w*)\b|n't\b"
+    r"|^\W*out of\b|```|[<>≥≤]|\d\+",
     re.I,
 )
 

@@ -23,7 +23,8 @@ _CLAUSE = re.compile(r"[,;]\s|\s(?:with|while)\s")
 _HEDGED = re.compile(
     r"\b(?:may|might|could|possib\w+|perhaps|maybe|unclear|uncertain|difficult|cannot|can't|unable|if|whether|less|"
     r"unlikely|hardly|rather|than|too|only|suggest\w*|likely|would|should|however|ruled? out|excluded|"
-    r"denie[ds]|fail\w*|"
+    r"denie[ds]|fail\w*|myth|misconception|false|untrue|incorrect|wrong|believe[ds]?|claim\w*|says?|said|"
+    r"thinks?|thought|argu\w+|little|"
     r"free of|negative for|history of|previous\w*)\b",
     re.I,
 )
@@ -65,7 +66,9 @@ def _polarity(sentence: str, asked: set[str], verb: str) -> str | None:
 
 _THERE = re.compile(r"\s*(?:is|are|was|were) there\b", re.I)
 _EVIDENCE = re.compile(
-    r"\b(?:evidence|data|proof|reason)(?: to (?:suggest|support|indicate|believe)| suggesting)\b", re.I
+    r"\b(?:evidence|data|proof|reason)(?: to (?:suggest|support|indicate|believe)"
+    r"(?: the (?:claim|idea|notion|theory))?| suggesting)\b",
+    re.I,
 )
 _CANNOT = re.compile(r"\b(?:cannot|can't|can not|couldn't)\b", re.I)
 _SAID = re.compile(r"[\s*_]{0,3}(yes|no),\s", re.I)

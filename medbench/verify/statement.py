@@ -336,10 +336,12 @@ _MIND = re.compile(
 
 def _reworded(page: Page, start: int) -> Found | None:
     """What follows a change of mind where answers are words or numbers: a new answer, or no single one."""
-    if page.choices.kind == "free" or not (start or last_statement(page)):
-        return None
     mind = next(iter(backwards(_MIND, page.low, 1)), None)
-    if mind is None or mind.start() < start:
+    if page.choices.kind == "free" or mind is None or mind.start() < start:
+        return None
+    given = page.choices.kind == "number" and any(map(str.isdigit, page.text[: mind.start()]))
+    given = given and not mind.group().startswith("no")  # "No. 2"
+    if not (given or start or last_statement(page)):
         return None
     said = _IT_IS.sub("", page.text[mind.end() :], count=1)
     found = tail(said, page.choices) if page.choices.kind in ("number", "multi") else None

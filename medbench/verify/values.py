@@ -53,16 +53,19 @@ def number(page: Page) -> Found | None:
     last = _given(given[-1], page)
     concluding = next((part for part in reversed(given) if _THUS.match(part)), None)
     if concluding and (said := _given(concluding, page) or _concluded(concluding, page)):
-        return said if concluding == given[-1] or last in (None, said) else None
+        if concluding == given[-1] or said == last:
+            return said
+        heavier = _weight(concluding, page) > _weight(given[-1], page)
+        return said if heavier and last is None else None
     first = sentences[0]
     if len(page.text) > SHORT or _WORKING.match(first) or not _has_digit(first):
         return last
     said, weight = _new(first, page), _weight(first, page)
     if said is None or said == last or weight < min(2, len(telling(page.question))):
         return last
-    if first == given[-1] or weight > _weight(given[-1], page):
-        return last if first == given[-1] and last else said
-    return None if last else said
+    if first == given[-1]:
+        return last or said
+    return said if last is None or weight > _weight(given[-1], page) else None
 
 
 def _has_digit(text: str) -> bool:
@@ -93,9 +96,9 @@ _SIGN = re.compile(r"^\s*([-+])\s+(?=[\d.])")
 
 
 def new(sentence: str, question: str, *, besides: bool = False) -> Found | None:
-    """The one number in `sentence` that the question does not hold, or the only one there is.
+    """The one number in `sentence` that the question does not hold.
 
-    `besides`: it must also hold one of the question's.
+    `besides`: the sentence must also hold one that the question holds.
     """
     text = numbers.tidy(_BRACKETS.sub("", sentence))
     worked = re.split("[=≈]", text)
@@ -105,7 +108,7 @@ def new(sentence: str, question: str, *, besides: bool = False) -> Found | None:
         return None
     named = [(at, quantity) for at, quantity in found if not _NAMES.search(text, max(0, at - 12), at)]
     known = {quantity.number for _, quantity in numbers.listed(numbers.tidy(question)) or ()}
-    fresh = [pair for pair in named if pair[1].number not in known] or named
+    fresh = [pair for pair in named if pair[1].number not in known]
     if len({quantity.number for _, quantity in fresh}) != 1 or (besides and len(fresh) == len(named)):
         return None
     at, quantity = max(fresh, key=lambda pair: len(pair[1].unit))
@@ -121,7 +124,11 @@ _MORE_OF = re.compile(
     r"\d\)*\s?(?:[*/^+]|to|[-–])\s?\(*[$]?\d|\b(?:divided by|multiplied by|times)\s[$]?\d", re.I
 )
 _COUNT = re.compile(r"\b(?:" + "|".join(word for word, n in (SMALL | TENS).items() if n) + r")\b", re.I)
-_NO_COUNT = re.compile(r"\bone (?:of|can|could|may|might|is|has|must|should|would|another)\b", re.I)
+_NO_COUNT = re.compile(
+    r"\bone (?:of|can|could|may|might|is|has|must|should|would|another)\b"
+    r"|\b(?:at least|at most|more than|less than|fewer than|over|under|up to|almost|nearly)\b",
+    re.I,
+)
 
 
 def _in_words(page: Page) -> Found | None:
