@@ -164,7 +164,8 @@ def _cut_in_own_text(page: Page, at: int) -> bool:
     """Whether the reply ends within the text of the option that it begins with."""
     said = page.text[at + 1 :].strip(" .):*_\n").casefold()
     option = page.choices.options[page.choices.labels.index(page.text[at])].casefold()
-    return len(said) >= 30 and option.startswith(said)
+    first = page.text[at] == page.choices.labels[0]  # a list of the options would begin so
+    return len(said) >= (30 if first else 1) and option.startswith(said)
 
 
 def line(page: Page) -> Found | None:

@@ -18,8 +18,9 @@ _END = re.compile(
 _LEAD = re.compile(
     r"(?:[\s*_:\"'#]|-(?=\s)){0,8}(?:(?:"
     r"(?:it|this|that|there|these|they|he|she)(?: is|'s| are| was)(?: (?:most )?(?:likely|probably))?"
-    r"|(?:the|this|that) (?:image|picture|scan|figure|photo|slide|abnormality|organ|modality|lesion|plane"
-    r"|answer)(?: (?:shown|here))?(?: (?:is|shows|depicts|displays))"
+    r"|(?:the|this|that) (?:(?:most )?(?:likely|probable) )?(?:image|picture|scan|figure|photo|slide|"
+    r"abnormality|organ|modality|lesion|plane|diagnosis|finding|condition|answer)(?: (?:shown|here))?"
+    r"(?: (?:is|shows|depicts|displays))"
     r"|(?:most )?(?:likely|probably)|i (?:think|believe)(?: that)?(?: it(?: is|'s))?"
     r"|(?:这|这张|该|此|图中|图像|这张图|这张图像|该图像|这幅图|图片)?(?:的?(?:图像|图片|器官|部位|异常))?(?:显示的?)?(?:是|为)(?:一张|一幅)?"
     r"|(?:该|此)?(?:图像|图片|图中)显示了?"
@@ -100,7 +101,7 @@ _ENDS = re.compile(r"\b(?:than|which|because|while|whereas|since)\b")
 _SAYS_LITTLE = frozenset((
     "the", "a", "an", "is", "are", "was", "were", "be", "been", "being", "there", "it", "its", "this", "that",
     "these", "image", "images", "picture", "photo", "figure", "slide", "shows", "show", "shown", "showing",
-    "seen", "see", "visible", "present", "located", "found", "can", "appears", "appear", "represents",
+    "seen", "see", "visible", "present", "located", "positioned", "found", "can", "appears", "represents",
     "contains", "has", "have", "depicts", "displays", "indicates", "called", "known", "as", "to", "by",
     "used", "wearing", "in", "on", "of", "at", "from", "for", "here", "lies", "clearly", "mainly",
 ))  # fmt: skip

@@ -75,6 +75,7 @@ _FIRMLY = re.compile(
 _EQUALS = re.compile(r"\s(?:is|are|was|be|=|≈|equals|remains?|contains?|has|have)(?::| the| an?)*\s|:\s")
 
 
+_ROUGHLY = re.compile(r"\A(?:approximately|about|around|roughly|nearly|closest to)\s")
 _IT = re.compile(r"\bit$")
 _LETTER = re.compile(r"[*_(]{0,3}([A-Z])[*_)]{0,3}(?=[.,]|$)")
 _OPTION_NUMBER = re.compile(r"\W{0,6}option\s?\d")
@@ -118,7 +119,7 @@ def _ends_on(sentence: str, low: str, page: Page) -> Found | None:
     said = sentence[last.end() :]
     if _IT.search(low[: last.start()]) and (label := _LETTER.match(said)):
         return letter_at(said, label.start(1), page.choices)
-    rest = plain(said.strip(" .*_$\\()[]"))
+    rest = plain(_ROUGHLY.sub("", said.strip(" .*_$\\()[]")))
     letter = page.choices.texts.get(rest)
     if not letter or (rest in plain(page.question) and not _CONCLUDES.search(low)):
         return None

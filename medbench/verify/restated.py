@@ -9,7 +9,7 @@ import re
 from medbench.verify import phrases
 from medbench.verify.choose import tail
 from medbench.verify.page import WORDS, Found, Page
-from medbench.verify.sentences import SENTENCE, telling
+from medbench.verify.sentences import SENTENCE, in_order, telling
 from medbench.verify.text import plain
 
 # --- yes or no ------------------------------------------------------------------------------------
@@ -24,7 +24,8 @@ _HEDGED = re.compile(
     r"\b(?:may|might|could|possib\w+|perhaps|maybe|unclear|uncertain|difficult|cannot|can't|unable|if|whether|less|"
     r"unlikely|hardly|rather|than|too|only|suggest\w*|likely|would|should|however|ruled? out|excluded|"
     r"denie[ds]|fail\w*|myth|misconception|false|untrue|incorrect|wrong|believe[ds]?|claim\w*|says?|said|"
-    r"thinks?|thought|argu\w+|little|"
+    r"thinks?|thought|argu\w+|little|aim(?:s|ed)?|purpose|objective|goal|"
+    r"to (?:determine|evaluate|explore|investigate|assess|examine|measure|test|study|compare)|"
     r"free of|negative for|history of|previous\w*)\b",
     re.I,
 )
@@ -40,13 +41,17 @@ def word(page: Page) -> Found | None:
         question = question.replace(" or ", " ")  # "no cups or plates" answers for both
     if len(page.text) > 800 or asks is None or _OPEN.search(question) or _CONTRAST.search(page.text):
         return None
+    question = _MODALITY.sub("", question)
     asked = telling(question)
-    said = {_polarity(sentence, asked, asks[1].lower()) for sentence in SENTENCE.split(page.text)} - {None}
+    order = in_order(question) if _RELATION.search(question) and not _THERE.match(question) else []
+    said = {_polarity(sentence, asked, asks[1].lower(), order) for sentence in SENTENCE.split(page.text)} - {
+        None
+    }
     only = said.pop() if len(said) == 1 else ""
     return Found(only) if only and only in page.choices.texts else None
 
 
-def _polarity(sentence: str, asked: set[str], verb: str) -> str | None:
+def _polarity(sentence: str, asked: set[str], verb: str, order: list[str]) -> str | None:
     """Whether `sentence` says the `asked` words to be so; "" if that is open, None if it is on others."""
     if spoken := _SAID.match(sentence):
         return spoken[1].lower()
@@ -58,12 +63,24 @@ def _polarity(sentence: str, asked: set[str], verb: str) -> str | None:
     said = _EVIDENCE.sub("evidence", " ".join(clauses[:needed]))
     if verb in ("can", "could", "would", "should"):  # the question's own word leaves nothing open
         said = re.sub(rf"\b{verb}\b", "", _CANNOT.sub("not", said) if verb in ("can", "could") else said)
+    if order and [word for word in in_order(said) if word in asked] != order:
+        return ""  # "the kidney is above the liver" where the liver was asked about
     negations = len(_NEGATION.findall(said))
     if _HEDGED.search(said) or negations > 1 or (len(asked) == 1 and not _EXISTS.search(said)):
         return ""
     return "no" if negations else "yes"
 
 
+_MODALITY = re.compile(
+    r"\b(?:chest )?(?:x-?rays?|radiographs?|films?|ct(?: scans?)?|mri(?: scans?)?|scans?|imag(?:es?|ing))\b",
+    re.I,
+)
+_RELATION = re.compile(
+    r"\b(?:above|below|under|over|behind|beside|front|anterior|posterior|superior|inferior|medial|lateral|"
+    r"proximal|distal|left of|right of|inside|within|before|after)\b"
+    r"|\A\s*(?:is|are|was|were) (?:the|a) [\w ]{1,30} (?:on|in) (?:the|a) \w+\W*\Z",
+    re.I,
+)
 _THERE = re.compile(r"\s*(?:is|are|was|were) there\b", re.I)
 _EVIDENCE = re.compile(
     r"\b(?:evidence|data|proof|reason)(?: to (?:suggest|support|indicate|believe)"
@@ -106,11 +123,14 @@ def _word_in_chinese(page: Page, question: str) -> Found | None:
 _SAYS = re.compile(
     r"\b(?:(?:is|are|was|were|lies|lie)"
     r"(?: (?:most )?(?:typically|usually|normally|generally|likely|probably))?"
-    r"(?: (?:located|found|seen|situated|visible))?(?: (?:on|in|at|within)(?= the\b))?"
+    r"(?: (?:located|positioned|found|seen|situated|visible))?(?: (?:on|in|at|within|to)(?= the\b))?"
     r"|(?:typically |usually |normally )?lies (?:on|in|at)"
     r"|shows?|contains?|has|have|belongs? to|appears? to be|seems? to be) "
 )
-_CUT = re.compile(r"[.;\n]|, (?:which|as|specifically|with|and|indicat\w+|suggest\w+)\b|\s\(")
+_CUT = re.compile(r"[.;\n]|, (?:which|as|specifically|with|and|an?|the|indicat\w+|suggest\w+)\b|\s\(")
+_GENERIC = frozenset(
+    ("diagnosi", "description", "answer", "finding", "abnormality", "condition", "likely", "best")
+)
 
 
 def phrase(page: Page) -> Found | None:
@@ -121,7 +141,7 @@ def phrase(page: Page) -> Found | None:
         return None
     subject, asked = telling(sentence[: says.start()]), telling(page.question)
     said = _CUT.split(sentence[says.end() :], maxsplit=1)[0].strip(" *_\"'")
-    if not subject or not subject <= asked or not said or len(said.split()) > 8:
+    if not subject or not subject <= asked | _GENERIC or not said or len(said.split()) > 8:
         return None
     return phrases.inside(said, page.choices)
 

@@ -10,11 +10,18 @@ _FILLERS = frozenset((
     "there", "its", "image", "images", "picture", "scan", "photo", "figure", "slide", "evidence",
     "sign", "signs", "and", "for", "with", "you", "see", "seen", "shown", "show", "shows", "look",
     "looks", "appear", "appears", "present", "some", "what", "which", "where", "who", "how", "when",
-    "following", "patient", "being", "been", "from", "into", "can",
+    "following", "patient", "being", "been", "from", "into", "can", "display", "displays",
+    "demonstrate", "demonstrates", "contain", "contains", "include", "includes",
 ))  # fmt: skip
 _ENDING = re.compile(r"(?:es|s|ing|ed|e)$")
 
 
 def telling(text: str) -> set[str]:
     """The telling words of `text`, without their endings."""
-    return {_ENDING.sub("", word) for word in _WORD.findall(text.lower()) if word not in _FILLERS}
+    return set(in_order(text))
+
+
+def in_order(text: str) -> list[str]:
+    """The telling words of `text`, each once, as they first come, without their endings."""
+    words = (_ENDING.sub("", word) for word in _WORD.findall(text.lower()) if word not in _FILLERS)
+    return list(dict.fromkeys(words))

@@ -110,6 +110,8 @@ def statement(page: Page) -> Found | None:
     marks = ("####",) if page.choices.kind in ("mcq", "multi") else ("####", "A:", "a:")
     if last.startswith(marks) and (found := span(last.lstrip("#Aa: "), page.choices)) and found.answer:
         return found
+    if "####" in last and (found := span(last.rpartition("####")[2], page.choices)) and found.answer:
+        return found
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
     stated = last_statement(page)

@@ -26,6 +26,7 @@ _OTHER_VALUE = re.compile(
 )
 _CONCLUDES = re.compile(r"\b(?:therefore|thus|hence|final(?:ly)?|so)\b|[=≈]", re.I)
 _GENERIC = re.compile(r"\b(?:result|answer|total|score|estimate)\b", re.I)
+_DISPLAYED = re.compile(r"\\[()\[\]]\s?")
 _ASIDE = re.compile(r"\([^()\d][^()]{0,80}\)")
 UNWORKED = re.compile(r"\d\)*\s?[×*x/^+]\s?\(*\d|\d\s[-–]\s\d")
 _EQUATIONS = re.compile(r"(?:^|[,;]|\band\b)[^,;=≈]{1,40}[=≈][^,;]*")
@@ -124,6 +125,11 @@ _MORE_OF = re.compile(
     r"\d\)*\s?(?:[*/^+]|to|[-–])\s?\(*[$]?\d|\b(?:divided by|multiplied by|times)\s[$]?\d", re.I
 )
 _COUNT = re.compile(r"\b(?:" + "|".join(word for word, n in (SMALL | TENS).items() if n) + r")\b", re.I)
+_NONE = re.compile(r"\b(?:there (?:are|is)|shows?|contains?|has|have|i (?:can )?see) (?:no|zero)\b", re.I)
+_EXISTS = re.compile(
+    r"\W{0,3}(?:there (?:are|is)|the (?:image|picture|scan|photo) (?:shows|contains)|i (?:can )?see)\b", re.I
+)
+_CONTRAST = re.compile(r"\b(?:but|however|although)\b", re.I)
 _NO_COUNT = re.compile(
     r"\bone (?:of|can|could|may|might|is|has|must|should|would|another)\b"
     r"|\b(?:at least|at most|more than|less than|fewer than|over|under|up to|almost|nearly)\b",
@@ -133,17 +139,22 @@ _NO_COUNT = re.compile(
 
 def _in_words(page: Page) -> Found | None:
     """The one count in a short reply to "how many": "There are two nodules."."""
-    if "how many" not in page.question.lower() or len(page.text) > 200 or _NO_COUNT.search(page.text):
+    if "how many" not in page.question.lower() or len(page.text) > 300:
         return None
-    counts = {spoken(word) for word in _COUNT.findall(page.text)}
-    if len(counts) != 1 or _OTHER_VALUE.search(page.text) or "-" in page.text:
+    first = SENTENCE.split(page.text, maxsplit=1)[0]
+    if _NO_COUNT.search(first) or _OTHER_VALUE.search(first) or "-" in first or _CONTRAST.search(page.text):
+        return None
+    counts = {spoken(word) for word in _COUNT.findall(first)}
+    if not counts and len(_NONE.findall(first)) == 1 and _weight(first, page):
+        return Found("0")
+    if len(counts) != 1 or (len(first) < len(page.text) and not _EXISTS.match(first)):
         return None
     return Found(str(numbers.Quantity(counts.pop() or 0.0)))
 
 
 def _given(sentence: str, page: Page) -> Found | None:
     """The value that `sentence` gives: after its last "=", else after its first "is"."""
-    sentence = _ASIDE.sub("", sentence)
+    sentence = _ASIDE.sub("", _DISPLAYED.sub("", sentence))
     given = list(_GIVES.finditer(sentence))
     if not given or _OTHER_VALUE.search(sentence) or len(_EQUATIONS.findall(sentence)) > 1:
         return None

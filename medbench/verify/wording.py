@@ -71,7 +71,7 @@ _POINT = re.compile(r"(?<!\d)\.(?!\d)|(?<=\d)\.(?!\d)|(?<=[^\W\d])\.(?=\d)")
 _OTHER = re.compile(r"[^\w\s,.%+<>=≤≥°/±-]|_")
 _COMPARES = re.compile(r"[<>=](?!\s?[\d.=])")
 _THE = re.compile(r"\bthe\b")
-_ARTICLE = re.compile(r"(?:an? (?=\w\w))+")
+_ARTICLE = re.compile(r"\A(?:an? (?=\w\w))+")
 _AND = re.compile(r"\s*(?:[,;]|\band\b|[和及与]|以及)\s*")
 
 
@@ -129,7 +129,7 @@ def _unpunctuated(text: str) -> str:
 
 
 def _part(text: str, han: bool) -> str:
-    text = _ARTICLE.sub("", " ".join(text.split()), count=1) if text.lstrip().startswith("a") else text
+    text = _ARTICLE.sub("", " ".join(text.split())) if text.lstrip().startswith("a") else text
     text = " ".join(text.split())
     if not han:
         return text

@@ -41,7 +41,7 @@ _MORE = re.compile(
 )
 _FREE = frozenset((
     "because", "since", "as", "there", "it", "the", "this", "based", "given", "but", "due", "although",
-    "while", "for", "if",
+    "while", "for", "if", "with", "according", "we", "they", "he", "she",
 ))  # fmt: skip
 _ANY = re.compile(rf"(?<!\w){_WORD}", re.I)
 _TRUTH = re.compile(r"(true|false)[*_\"')]{0,4}\s{0,3}(?:$|[.,;\n])", re.I)
@@ -109,7 +109,8 @@ def _found(word: str, choices: Choices) -> Found:
 
 _JOINED = frozenset(("and", "or", "或", "和", "或者"))
 _FIRST = re.compile(
-    rf"[\s*_\"'(#]{{0,6}}({_WORD})(?=[*_\"')]{{0,4}}(?:[.,;:!\n]|\s*$|\s[-–—(]|\s(?:because|since|as|it|there|the|this)\b))",
+    rf"[\s*_\"'(#]{{0,6}}(?:(?:most |very )?(?:likely|probably),? )?({_WORD})"
+    r"(?=[*_\"')]{0,4}(?:[.,;:!\n]|\s*$|\s[-–—(]|\s(?:because|since|as|it|there|the|this)\b))",
     re.I,
 )
 _LAST = re.compile(
