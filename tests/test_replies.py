@@ -40,6 +40,13 @@ class Labelled(NamedTuple):
             for label in self.labels
         )
 
+    @property
+    def graded_alike(self) -> bool:
+        """Whether the reply counts as right exactly where the person's label, as an answer, is right."""
+        said = {label: f"<answer>{label}</answer>" for label in self.labels if label not in NO_ANSWER}
+        right = {label in said and verify.grade(said[label], self.example).correct for label in self.labels}
+        return self.verdict.correct in right
+
     def is_answer(self, said: str, label: str) -> bool:
         """Whether an answer and a label are the same."""
         if self.example.kind in ("mcq", "yesno"):
@@ -95,10 +102,10 @@ def test_the_set_is_large_and_of_several_styles() -> None:
 
 
 def test_letters_are_read_as_people_read_them() -> None:
-    """Where a person is sure, the reader says the same in 98.5 % of the replies of very small models."""
+    """Where a person is sure, the reader says the same in 99 % of the replies of very small models."""
     sure = [one for one in kept() if one.example.kind == "mcq" and one.sure]
     assert len(sure) > 250
-    assert share(sure) >= 0.985
+    assert share(sure) >= 0.99
 
 
 def test_doubtful_letters_are_read_as_one_of_the_possible_answers() -> None:
@@ -109,11 +116,18 @@ def test_doubtful_letters_are_read_as_one_of_the_possible_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "least"), [("yesno", 0.95), ("number", 0.9), ("closed", 0.6), ("open", 0.65)]
+    ("kind", "least"), [("yesno", 0.98), ("number", 0.9), ("closed", 0.6), ("open", 0.65)]
 )
 def test_other_kinds(kind: str, least: float) -> None:
     """Yes and no and numbers are read as people read them; phrases in whole sentences often are not found."""
     assert share([one for one in kept() if one.example.kind == kind and one.sure]) >= least
+
+
+def test_replies_are_graded_as_people_would_grade_them() -> None:
+    """Right or wrong, of any kind: where a person is sure, the grade is the same in 99.5 %, else in 96 %."""
+    for sure, least in ((True, 0.995), (False, 0.96)):
+        chosen = [one for one in kept() if one.sure == sure]
+        assert sum(one.graded_alike for one in chosen) >= least * len(chosen)
 
 
 def test_no_wrong_answer_is_paid() -> None:

@@ -106,7 +106,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("mention", "One would give aspirin here.", _MCQ, prose.mention),
     Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL - {"free"}, implicit.refuses),
-    Rule("restated", "There is no effusion.", _YESNO, restated.word),
+    Rule("restated", "There is no effusion.", _YESNO, restated.word, early=restated.word_early),
     Rule("restated", "The drug that was given is aspirin, which is rare.", _PHRASE, restated.phrase),
     Rule("conclusion", "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.", _NUMBER, values.number),
     Rule("whole", "left lung", _WORDS, implicit.whole),

@@ -13,6 +13,7 @@ from medbench.verify.page import AMBIGUOUS, WORDS, Choices, Found, Page
 from medbench.verify.stance import denied
 from medbench.verify.text import lines, plain, unmarked
 from medbench.verify.values import UNWORKED
+from medbench.verify.wording import wording
 
 # --- multiple choice ------------------------------------------------------------------------------
 
@@ -162,8 +163,8 @@ def begun(page: Page) -> Found | None:
 
 def _cut_in_own_text(page: Page, at: int) -> bool:
     """Whether the reply ends within the text of the option that it begins with."""
-    said = page.text[at + 1 :].strip(" .):*_\n").casefold()
-    option = page.choices.options[page.choices.labels.index(page.text[at])].casefold()
+    said = wording(page.text[at + 1 :].strip(" .):*_\n"))
+    option = wording(page.choices.options[page.choices.labels.index(page.text[at])])
     first = page.text[at] == page.choices.labels[0]  # a list of the options would begin so
     return len(said) >= (30 if first else 1) and option.startswith(said)
 

@@ -16,7 +16,7 @@ _END = re.compile(
 )
 # What may lead up to a phrase without being part of it.
 _LEAD = re.compile(
-    r"(?:[\s*_:\"'#]|-(?=\s)){0,8}(?:(?:"
+    r"(?:[\s*_:\"'#]|-(?=\s)){0,8}(?:[a-e][.)]\s(?=[a-z]{3}))?(?:(?:"
     r"(?:it|this|that|there|these|they|he|she)(?: is|'s| are| was)(?: (?:most )?(?:likely|probably))?"
     r"|(?:the|this|that) (?:(?:most )?(?:likely|probable) )?(?:image|picture|scan|figure|photo|slide|"
     r"abnormality|organ|modality|lesion|plane|diagnosis|finding|condition|answer)(?: (?:shown|here))?"

@@ -76,6 +76,10 @@ _EQUALS = re.compile(r"\s(?:is|are|was|be|=|≈|equals|remains?|contains?|has|ha
 
 
 _ROUGHLY = re.compile(r"\A(?:approximately|about|around|roughly|nearly|closest to)\s")
+_MARKED = re.compile(
+    r"\b(?:indicated|shown|marked|labell?ed|denoted|represented|designated) (?:by|as|with)(?: the letter)?\s"
+    r"[*_(\"']{0,3}([A-Z])[*_)\"']{0,3}\.?\s*$"
+)
 _IT = re.compile(r"\bit$")
 _LETTER = re.compile(r"[*_(]{0,3}([A-Z])[*_)]{0,3}(?=[.,]|$)")
 _OPTION_NUMBER = re.compile(r"\W{0,6}option\s?\d")
@@ -111,6 +115,12 @@ def _concluded(sentence: str, low: str, marker: re.Match[str], letters: set[str]
 
 def _ends_on(sentence: str, low: str, page: Page) -> Found | None:
     """The option that ends `sentence` after "is": "the stage is T2", "x = 10"."""
+    if (marked := _MARKED.search(sentence, max(0, len(sentence) - 60))) and not left_open(low):
+        return (
+            None
+            if denied(low, marked.start(), marked.start())
+            else letter_at(sentence, marked.start(1), page.choices)
+        )
     last = _last(_EQUALS, low, 300)
     if last is None or left_open(low) or denied(low, last.end(), last.end()):
         return None

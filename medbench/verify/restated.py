@@ -51,6 +51,12 @@ def word(page: Page) -> Found | None:
     return Found(only) if only and only in page.choices.texts else None
 
 
+def word_early(page: Page) -> Found | None:
+    """The same in the sentences that were finished before a reply was cut off."""
+    end = max(page.text.rfind(mark) for mark in (". ", ".\n", "! "))
+    return word(Page.of(page.text[: end + 1], page.choices, page.question)) if end > 0 else None
+
+
 def _polarity(sentence: str, asked: set[str], verb: str, order: list[str]) -> str | None:
     """Whether `sentence` says the `asked` words to be so; "" if that is open, None if it is on others."""
     if spoken := _SAID.match(sentence):
