@@ -605,6 +605,11 @@ def test_multiple_choice_is_read_as_a_careful_human_reads_it(reply: str, human: 
         ("<think>Let me think about", "truncated"),
         ("C", "C"),
         ("The answer is C. This is because aspirin acet", "C"),
+        ("The drug shown is Aspirin. This can be seen from the", "C"),
+        ("The drug shown is Vitamin", "truncated"),
+        ("C. Aspir", "C"),
+        ("A. Hepar", "truncated"),
+        ("C, aspirin acetylates a rem", "C"),
         (r"\boxed{C} Explanation: aspi", "C"),
     ],
 )

@@ -34,7 +34,12 @@ def scored(found: "Scored", profile: "Profile | None", sensitivity: bool, json_o
     if sensitivity and not reports:
         render.say("no profile has a rule for questions of this kind")
     if found.missing:
-        render.say(f"{found.missing:,} questions have no reply: they are in no figure above")
+        these = (
+            "1 question has no reply: it is"
+            if found.missing == 1
+            else f"{found.missing:,} questions have no reply: they are"
+        )
+        render.say(f"{these} in no figure above")
 
 
 def tree(

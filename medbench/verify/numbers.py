@@ -228,14 +228,18 @@ def _one_of(text: str) -> Found:
     return Found(str(max(found, key=lambda quantity: len(quantity.unit)))) if len(numbers) == 1 else AMBIGUOUS
 
 
-def listed(text: str) -> list[tuple[int, Quantity]]:
-    """Every number in tidy text, and where it stands; none if there are very many or strange ones."""
+def listed(text: str, *, also_bounds: bool = False) -> list[tuple[int, Quantity]]:
+    """Every number in tidy text, and where it stands; none if there are very many or strange ones.
+
+    Nor if one is a mere bound ("over 5"), unless `also_bounds`.
+    """
     found: list[tuple[int, Quantity]] = []
     at = 0
     while (match := _NUMBER.search(text, at)) is not None:
         start = match.start()
         read = _quantity_at(text, start)
-        if read is None or len(found) > 40 or _COMPARED_BEFORE.search(text, max(0, start - 16), start):
+        bound = not also_bounds and _COMPARED_BEFORE.search(text, max(0, start - 16), start)
+        if read is None or len(found) > 40 or bound:
             return []
         found.append((start, read[0]))
         at = read[1]

@@ -180,4 +180,7 @@ def _equated(sentence: str, asked: set[str], page: Page) -> Found | None:
         said = telling(_CUT.split(after, maxsplit=1)[0])
         return Found(letter) if said and said <= asked and not _NEGATION.search(after) else None
     subject = telling(before)
-    return tail(after, page.choices) if len(subject) > 1 and subject <= asked else None
+    if not subject or not subject <= asked:
+        return None
+    letter = page.choices.texts.get(plain(after))
+    return Found(letter) if letter else tail(after, page.choices) if len(subject) > 1 else None

@@ -108,7 +108,7 @@ def new(sentence: str, question: str, *, besides: bool = False) -> Found | None:
     if "?" in sentence or not found or len(_EQUATIONS.findall(sentence)) > 1 or _MORE_OF.search(text):
         return None
     named = [(at, quantity) for at, quantity in found if not _NAMES.search(text, max(0, at - 12), at)]
-    known = {quantity.number for _, quantity in numbers.listed(numbers.tidy(question)) or ()}
+    known = {quantity.number for _, quantity in numbers.listed(numbers.tidy(question), also_bounds=True)}
     fresh = [pair for pair in named if pair[1].number not in known]
     if len({quantity.number for _, quantity in fresh}) != 1 or (besides and len(fresh) == len(named)):
         return None
