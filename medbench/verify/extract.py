@@ -13,6 +13,7 @@ from typing import get_args
 
 from medbench.schema import Example, Finish, Kind, Status
 from medbench.verify import (
+    affirmed,
     declared,
     enclosed,
     implicit,
@@ -106,7 +107,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("mention", "One would give aspirin here.", _MCQ, prose.mention),
     Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL - {"free"}, implicit.refuses),
-    Rule("restated", "There is no effusion.", _YESNO, restated.word, early=restated.word_early),
+    Rule("restated", "There is no effusion.", _YESNO, affirmed.word, early=affirmed.word_early),
     Rule("restated", "The drug that was given is aspirin, which is rare.", _PHRASE, restated.phrase),
     Rule("conclusion", "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.", _NUMBER, values.number),
     Rule("whole", "left lung", _WORDS, implicit.whole),

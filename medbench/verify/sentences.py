@@ -25,3 +25,14 @@ def in_order(text: str) -> list[str]:
     """The telling words of `text`, each once, as they first come, without their endings."""
     words = (_ENDING.sub("", word) for word in _WORD.findall(text.lower()) if word not in _FILLERS)
     return list(dict.fromkeys(words))
+
+
+_WANTS_FALSE = re.compile(
+    r"\b(?:NOT|EXCEPT|LEAST|except|incorrect|false|wrong|least likely)\b"
+    r"|错误|不正确|不恰当|不属于|不是|不符合|除外"
+)
+
+
+def wants_false(question: str) -> bool:
+    """Whether a question asks for the option that does not hold."""
+    return _WANTS_FALSE.search(question) is not None

@@ -9,7 +9,7 @@ from medbench.schema import LETTERS
 from medbench.verify import foreign, implicit, letters, prose, values
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
-from medbench.verify.page import AMBIGUOUS, NOTHING, Found, Page
+from medbench.verify.page import AMBIGUOUS, NOTHING, OUTSIDE, Found, Page
 from medbench.verify.stance import MUSED, SENTENCE, denied
 from medbench.verify.text import backwards
 
@@ -107,10 +107,10 @@ _ABSENT = re.compile(
 def statement(page: Page) -> Found | None:
     """The last statement of the answer that was not taken back by a later one."""
     last = page.text.rpartition("\n")[2].lstrip()
-    marks = ("####",) if page.choices.kind in ("mcq", "multi") else ("####", "A:", "a:")
-    if last.startswith(marks) and (found := span(last.lstrip("#Aa: "), page.choices)) and found.answer:
-        return found
-    if "####" in last and (found := span(last.rpartition("####")[2], page.choices)) and found.answer:
+    said = last.rpartition("####")[2] if "####" in last else ""
+    if page.choices.kind not in ("mcq", "multi") and last[:2] in ("A:", "a:"):
+        said = last[2:]
+    if said and (found := span(said, page.choices)) and found is not OUTSIDE:
         return found
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS

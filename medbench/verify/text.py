@@ -58,6 +58,8 @@ def visible(reply: str) -> tuple[str, bool]:
     closes, the thought itself comes back, marked: only an explicit statement in it may count.
     """
     thought = False
+    if "\r" in reply:
+        reply = reply.replace("\r\n", "\n").replace("\r", "\n")
     if "THINK]" in reply or "## Final" in reply or "think▷" in reply:
         reply, thought = _after_thought(reply, _OTHER_THINK)
     if "<" in reply:

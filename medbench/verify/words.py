@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from medbench.verify.letters import LEAD
 from medbench.verify.page import AMBIGUOUS, OUTSIDE, WORDS, Choices, Found, Page
+from medbench.verify.sentences import telling
 from medbench.verify.text import backwards, plain
 
 # What counts wherever an answer is expected. "positive", "correct" and the like mean other things there.
@@ -36,8 +37,12 @@ _WORD = rf"(?:(?:{_EN})\b(?!['-]\w)|(?:{_ZH})(?:的|啊|呀|哦|呢)?(?!\w))"
 _AT = re.compile(rf"({_WORD})(?:[ \t]+(?!or\b|and\b|/)([a-z']+))?", re.I)
 _LABEL = re.compile(r"(?:\(?[A-C][).:] ?)?[*_]{0,2}")
 _MORE = re.compile(
-    rf"[\s*\"')]{{0,4}}(?:/|\bor\b|\band\b|,|或者?|和|还是)[\s*\"'(]{{0,4}}(?:possibly |maybe )?({_WORD})",
+    rf"[\s*\"')]{{0,4}}(?:,?\s?\b(?:or|and|but)\b|/|,|或者?|和|还是)[\s*\"'(]{{0,4}}"
+    rf"(?:possibly |maybe )?({_WORD})",
     re.I,
+)
+_BY_CASE = re.compile(
+    r"[^.;\n]{1,80}\b(?:and|but|or) (yes|no|maybe)(?= (?:for|on|in|if|when|at)\b|[.,;]|\s*$)", re.I
 )
 _FREE = frozenset((
     "because", "since", "as", "there", "it", "the", "this", "based", "given", "but", "due", "although",
@@ -82,7 +87,7 @@ def after(text: str, choices: Choices) -> Found | None:
         return _found(truth[1], choices) if truth else None
     if word[2] and word[2].lower() not in _FREE:
         return None
-    more = _MORE.match(text, word.end(1))
+    more = _MORE.match(text, word.end(1)) or _BY_CASE.match(text, word.end(1))
     if more and meaning(more[1]) != meaning(word[1]):
         return AMBIGUOUS
     if text[word.end(1) : word.end(1) + 3].lstrip(' )*"').startswith("?"):
@@ -114,7 +119,7 @@ _FIRST = re.compile(
     re.I,
 )
 _LAST = re.compile(
-    rf"(?:^|[.!?:\n]|(?:\b(?:so|thus|therefore|hence|overall|conclusion)\b|所以|因此|总之)[,:]?)"
+    rf"(?:^|[.!?:]|\n|(?:\b(?:so|thus|therefore|hence|overall|conclusion)\b|所以|因此|总之)[,:]?)"
     rf"[\s*_\"'(]{{0,6}}({_WORD})[*_\"').!\s]{{0,6}}$",
     re.I,
 )
@@ -142,15 +147,41 @@ def alone(page: Page) -> Found | None:
 def last(page: Page) -> Found | None:
     """The reply ends in a sentence that is yes, no or maybe, or concludes with one: "So no, it does not."."""
     match = _LAST.search(page.text, max(0, len(page.text) - 40))
-    if match:
+    if match and not _about_other(page, match.start()):
         return after(match[1], page.choices)
     concluded = next(iter(backwards(_CONCLUDED, page.text, 1)), None)
-    return after(page.text[concluded.start(1) :][:80], page.choices) if concluded else None
+    if concluded is None or _INSTEAD.search(page.text, concluded.end()):
+        return None
+    return after(page.text[concluded.start(1) :][:80], page.choices)
+
+
+_ANSWERS = re.compile(
+    r"(?:answer|conclusion|verdict|decision|result|response|summary|short|so|thus|therefore|final)[*_\s]{0,4}$",
+    re.I,
+)
+_INSTEAD = re.compile(r"\b(?:or|alternatively|otherwise|instead)\b,?\s(?:yes|no|maybe)\b", re.I)
+
+
+def _about_other(page: Page, at: int) -> bool:
+    """Whether the word after `at` answers something else: "Midline shift: no", "Any other finding? No"."""
+    mark = page.text[at : at + 1]
+    if mark not in (":", "?") and page.text[at - 1 : at] != "?":
+        return False
+    line = re.split(r"[.!]\s", page.text[:at].rpartition("\n")[2])[-1]
+    if mark == ":":
+        return _ANSWERS.search(line) is None
+    asked = telling(page.question)
+    return not asked or not asked <= telling(line)
+
+
+_WEIGHED = re.compile(r"\b(yes|no|maybe)\b(?=\s?[:(]\s?\d)", re.I)
 
 
 def first(page: Page) -> Found | None:
     """The reply begins with yes, no or maybe as its answer."""
     match = _FIRST.match(page.text)
+    if match and _WEIGHED.match(page.text, match.start(1)) and len(set(_WEIGHED.findall(page.low))) > 1:
+        return AMBIGUOUS
     if match:
         return after(page.text[match.start(1) :][:80], page.choices)
     return None
