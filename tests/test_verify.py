@@ -775,7 +775,60 @@ UNPAID = [
     "C" * 5000,
     "C " * 5000,
     "ABCD" * 5000,
+    # Put forward and taken back, denied, quoted from others, or given by case.
+    "C. Aspirin\n\nThis is incorrect.",
+    "The answer is C. That is wrong.",
+    "Aspirin: incorrect",
+    "C (rejected)",
+    "C, but D is better",
+    "(C) is what most students say.",
+    "The answer is C for low risk and D for high risk.",
+    "The answer is C, otherwise D.",
+    "The answer is C, or the answer is D.",
+    "The answer is C|A",
+    r"\boxed{C} (or D)",
+    r"The format is \boxed{C}.",
+    r"For example \boxed{C}.",
+    "It is not the case that the answer is C.",
+    "There is no way the answer is C.",
+    "The textbook answer is C, but not here.",
+    "My friend said the answer is C.",
+    "Some say it is C.",
+    "Nobody would answer C.",
+    "It would be a mistake to answer C.",
+    "Avoid aspirin.",
+    "The patient is allergic to aspirin.",
+    "Aspirin is the worst choice here.",
+    "The least appropriate drug is aspirin.",
+    "Everything but aspirin.",
+    "Aspirin lacks this effect.",
+    "Aspirin? No.",
+    "Aspirin is improbable. The findings argue against aspirin.",
+    "Option 3.5 is right",
+    '{"incorrect_answer": "C"}',
+    '{"other_answer": "C"}',
+    "避免选C。",
+    "很多人选C。",
+    "有人认为答案是C。",
+    "只有C错误。",
+    "A和C正确。",
+    "C正确吗？",
 ]
+
+
+@pytest.mark.parametrize("reply", [
+    "The answer is C. Edit: should be A.", "The answer is C. No — A.", "The answer is C.\nRevised: A",
+    "The answer is C. Just kidding, it's A.", "C -> A",
+])  # fmt: skip
+def test_a_revised_answer_replaces_the_first(reply: str) -> None:
+    """Whatever the change of mind is called, the first answer no longer counts."""
+    assert not verify.grade(reply, mcq(gold="C")).correct
+
+
+@pytest.mark.parametrize("reply", ["The answer is C or", "The answer is C and", "The answer is C/"])
+def test_a_list_that_was_cut_off_is_no_answer(reply: str) -> None:
+    """A reply that ends on "or" was about to name another."""
+    assert verify.read(reply, mcq(), "length").status == "truncated"
 
 
 @pytest.mark.parametrize("reply", UNPAID)

@@ -8,7 +8,7 @@ import re
 from typing import NamedTuple
 
 from medbench.verify.page import Found, Page
-from medbench.verify.sentences import SENTENCE, in_order, telling
+from medbench.verify.sentences import RELATION, SENTENCE, in_order, telling
 
 _QUESTION_PART = re.compile(r"[,.:]\s|\n")
 _ASKS = re.compile(r"^\s*(is|are|was|were|does|do|did|has|have|can|could|will|would|should)\b", re.I)
@@ -54,7 +54,7 @@ def asked_in(question: str) -> Asked | None:
         return None
     verb = asks[1].lower()
     acts = verb in ("does", "do", "did", "can", "could", "will", "would")
-    ordered = not exists and (acts or _RELATION.search(question) is not None)
+    ordered = not exists and (acts or RELATION.search(question) is not None)
     words = in_order(_MODALITY.sub("", question))
     joints = "|".join(joint for joint in _JOINTS if f" {joint} " not in question)
     return Asked(words, verb, ordered, re.compile(rf"[,;]\s|\s(?:{joints})\s"), exists) if words else None
@@ -119,12 +119,6 @@ def _plainly(clause: str, asked: Asked) -> str:
 _DENIES = re.compile(r"\s*(?:not|no longer|if|unless)\b", re.I)
 _MODALITY = re.compile(
     r"\b(?:chest )?(?:x-?rays?|radiographs?|films?|ct(?: scans?)?|mri(?: scans?)?|scans?|imag(?:es?|ing))\b",
-    re.I,
-)
-_RELATION = re.compile(
-    r"\b(?:above|below|under|over|behind|beside|front|anterior|posterior|superior|inferior|medial|lateral|"
-    r"proximal|distal|left of|right of|inside|within|before|after)\b"
-    r"|\A\s*(?:is|are|was|were) (?:the|a) [\w ]{1,30} (?:on|in) (?:the|a) \w+\W*\Z",
     re.I,
 )
 _THERE = re.compile(r"\s*(?:is|are|was|were) there\b", re.I)

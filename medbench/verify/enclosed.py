@@ -35,7 +35,7 @@ def _braced(text: str, start: int) -> tuple[int, str]:
 
 _BETWEEN = re.compile(r"[\s$,;/&.\\()\[\]*fb|+-]*(?:\b(?:and|or)\b[\s$\\()\[\]*fb]*)?")
 _OR_LETTER = re.compile(
-    r"[\s$*\\)\]]{0,6}(?:or|and|/|,)\s{1,3}(?:option |choice )?[(*$]{0,4}([A-Z])\b(?!['\w])"
+    r"[\s$*\\)\]]{0,6}\(?(?:or|and|/|,)\s{1,3}(?:option |choice )?[(*$]{0,4}([A-Z])\b(?!['\w])"
 )
 
 
@@ -44,6 +44,10 @@ _DENIED_BEFORE = re.compile(
 )
 _DENIED_AFTER = re.compile(
     r"[\s$*)\\]{0,4}(?:,| is| was| would be)? ?\b(?:wrong|incorrect|not (?:right|correct))\b"
+)
+_SHAPE = re.compile(
+    r"(?:\bthe format (?:is|should be|must be)|\buse the format|\bfor (?:example|instance),?|\be\.g\.,?|"
+    r"\bsuch as)[\s:$\\]{0,4}(?:\\?b)?$"
 )
 _OR = re.compile(r"\bor\b|或")
 
@@ -55,7 +59,8 @@ def _last_inside(page: Page, insides: Iterator[tuple[int, int, str]]) -> Found |
     for start, end, inside in insides:
         if decided is not None and not _BETWEEN.fullmatch(page.text[end:left][:60]):
             break
-        if _DENIED_BEFORE.search(page.low[max(0, start - 16) : start]) or _DENIED_AFTER.match(page.low, end):
+        before = page.low[max(0, start - 40) : start]
+        if _DENIED_BEFORE.search(before[-16:]) or _SHAPE.search(before) or _DENIED_AFTER.match(page.low, end):
             continue
         found = span(inside, page.choices)
         if found is OUTSIDE and page.choices.kind == "mcq" and len(inside) > 20:

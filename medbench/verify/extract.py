@@ -22,6 +22,7 @@ from medbench.verify import (
     prose,
     restated,
     several,
+    stance,
     statement,
     turns,
     values,
@@ -154,6 +155,8 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
         return Reading(letter, "statement", "scored")
     form = numbers.form(example.gold) if kind == "number" else "number"
     page = Page.of(turns.without_offers(text), choices(kind, example.options, form), example.question)
+    if not page.choices.texts.keys() & {"no", "false"} and stance.taken_back(page.text):
+        return Reading(None, "correction", "ambiguous")
     explicit_rules, early_rules, other_rules = _BY_KIND[kind]
     reading = _ask(explicit_rules, page)
     if finish == "length":
@@ -172,12 +175,15 @@ def _before_rest(page: Page) -> Page:
     return page if end is None else Page.of(page.text[:end], page.choices, page.question)
 
 
+_GOES_ON = re.compile(r"(?:\b(?:or|and|and/or|to|versus|vs)|[/|,])\s*$")
 _LAST_NUMBER = re.compile(r"[\d.,]*\d$")
 
 
 def _cut_in(text: str, reading: Reading) -> bool:
     """Whether a reply was cut off right after the number or letter read from it, perhaps within a word."""
     answer = reading.answer or ""
+    if _GOES_ON.search(text) and _GOES_ON.sub("", text).rstrip(" *_.,)\"'").endswith(answer):
+        return True
     if len(answer) == 1 and answer.isalpha():
         stated = reading.rule == "statement" and answer != "A"
         return text[-1] in (answer, answer.lower()) and len(text.strip("( *")) > 1 and not stated

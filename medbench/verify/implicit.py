@@ -10,9 +10,9 @@ from medbench.verify.choose import span
 from medbench.verify.letters import exactly, letter_at, only_letters, own_text_end, written_out
 from medbench.verify.named import NUMBER_LABEL, names
 from medbench.verify.page import AMBIGUOUS, WORDS, Choices, Found, Page
-from medbench.verify.stance import denied
+from medbench.verify.stance import denied, rejected
 from medbench.verify.text import lines, plain, unmarked
-from medbench.verify.values import UNWORKED
+from medbench.verify.values import UNWORKED, other_value
 from medbench.verify.wording import wording
 
 # --- multiple choice ------------------------------------------------------------------------------
@@ -193,7 +193,8 @@ def _begins_with_text(rows: list[str], choices: Choices) -> Found | None:
     letters = []
     for row in rows[:60]:
         cut = _TEXT_END.search(row[:400])
-        letters.append(choices.texts.get(plain(row[: cut.start()])) if cut else None)
+        said = choices.texts.get(plain(row[: cut.start()])) if cut else None
+        letters.append(None if cut and said and rejected(row, cut.start()) else said)
     others = {option for option, letter in choices.texts.items() if letter != letters[0]}
     first = plain(rows[0])
     listed = any(option in first for option in others if len(option) > 2)
@@ -220,7 +221,7 @@ def begins(page: Page) -> Found | None:
     return None if found and found.answer and taken_back else found
 
 
-_BUT_NOT = re.compile(r"\bbut (?:it|this|that)(?: is|'s| does)?(?: not|n't)\b")
+_BUT_NOT = re.compile(r"\bbut (?:(?:it|this|that)(?: is|'s| does)?(?: not|n't)\b|(?:option )?\(?[A-Z]\b)")
 
 
 # --- yes, no, maybe -------------------------------------------------------------------------------
@@ -238,7 +239,8 @@ _FIRST_WORD = re.compile(
 _TALK = re.compile(
     r"\b(?:question|item|problem|unknown|unclear|maybe|such as|your answer|as a number|stage|grade|class)\b"
     r"|(?:[a-z]{2,}[^a-z]+){7}"
-    r"|\b(?:not|cannot|step|table|figure|missing|normal|maximum|minimum|minus|would|if|more|print\w*)\b|n't\b"
+    r"|\b(?:not|cannot|step|table|figure|missing|normal|maximum|minimum|minus|would|if|more|print\w*|"
+    r"below|above|at (?:most|least)|up to)\b|n't\b"
     r"|^\W*out of\b|```|[<>≥≤]|\d\+",
     re.I,
 )
@@ -249,7 +251,9 @@ def whole(page: Page) -> Found | None:
     if page.choices.kind == "number" and (len(page.text) > 80 or "?" in page.text):
         return None
     worked = page.choices.form == "number" and UNWORKED.search(_POWER.sub("", page.text.rpartition("=")[2]))
-    if page.choices.kind == "number" and (worked or _TALK.search(page.text)):
+    if page.choices.kind == "number" and (
+        worked or _TALK.search(page.text) or other_value(page.text, page.question)
+    ):
         return None
     return span(page.text, page.choices)
 

@@ -32,7 +32,7 @@ _SPECIES = re.compile(
 _CLOSE = re.compile(r"[)\]}*_`\"'$]*")
 _MORE = re.compile(
     r"[)\]}*_`\"'$.]{0,6}\s{0,3}"
-    r"(?P<by>[,;]?\s?\b(?:and/or|or|and|through)\b|[,/;&+]|和|及|与|或|还是|(?=[(\[][A-Z][)\]]))\s{0,3}"
+    r"(?P<by>[,;]?\s?\b(?:and/or|or|and|through)\b|[,/;&+|]|和|及|与|或|还是|(?=[(\[][A-Z][)\]]))\s{0,3}"
     r"(?:(?:also|then|possibly|maybe|perhaps|option|choice|both|either)\s{1,3}|选项\s?){0,2}[*_(\[\"'{$]{0,5}"
     r"(?P<letter>[A-Z])(?![A-Za-z0-9_'+]|-\w)(?P<word>[ \t]+[a-z']+)?"
 )
@@ -163,7 +163,8 @@ def by_text(line: str, choices: Choices) -> Found | None:
 
 # A label that is none of the letters, before an option's text or alone: "Option 2: Warfarin", "β. Warfarin".
 _NUMBERED = re.compile(
-    r"(?P<option>(?:option|choice)\s?)?(?:(?P<place>\d{1,2})|[α-ω]|[ivx]{2,4})(?:\s?[.):]+|[*_]*$)\s*", re.I
+    r"(?P<option>(?:option|choice)\s?)?(?:(?P<place>\d{1,2})|[α-ω]|[ivx]{2,4})(?:\s?[.):]+(?!\d)|[*_]*$)\s*",
+    re.I,
 )
 _NEXT_NUMBER = re.compile(r"[\s(](?:\d{1,2}|[α-ω]|[ivx]{2,4})[.):]\s")
 

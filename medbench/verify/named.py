@@ -4,7 +4,7 @@ import re
 
 from medbench.verify.letters import letter_at, own_text_end
 from medbench.verify.page import Choices, Found, Page
-from medbench.verify.stance import called_wrong, denied, hedged, unsure
+from medbench.verify.stance import called_wrong, denied, unsure
 from medbench.verify.text import plain
 
 # Each alternative begins with a literal, which lets the search skip quickly.
@@ -102,17 +102,18 @@ def texts_named(text: str, page: Page, telling: re.Pattern[str] = WORD) -> set[s
     for option in sorted(texts, key=len, reverse=True):
         places = _occurrences(text, option, taken)
         taken += places
-        kept = [(start, end) for start, end in places if not denied(text, start, end)]
-        kept = [
-            (start, end) for start, end in kept if not called_wrong(text, end) and not hedged(text, start)
-        ]
-        if kept:
+        if any(_stands(text, start, end) for start, end in places):
             alone = (
                 telling.search(option) or _acronym(texts[option], text_as_is, page)
             ) and option not in asked
             alone = alone and not _joined(low, option)
             letters.add(texts[option] if alone else "")
     return letters
+
+
+def _stands(text: str, start: int, end: int) -> bool:
+    """Whether `text` stands by what it says at `start:end`."""
+    return not (denied(text, start, end) or called_wrong(text, end) or unsure(text, start, end))
 
 
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9-]{1,5}")

@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import product
 
 from medbench.verify.page import OUTSIDE, Choices, Found, Page
-from medbench.verify.sentences import telling
+from medbench.verify.sentences import RELATION, in_order, telling
 from medbench.verify.wording import key, wording
 
 LONGEST = 1000
@@ -51,9 +51,11 @@ def _bare(text: str) -> str:
     lead = _LEAD.match(text)
     if lead is None or not lead.group().strip(" *_:"):
         return text
-    return _ASIDE.split(text[lead.end() :], maxsplit=1)[0]
+    said, *aside = _ASIDE.split(text[lead.end() :], maxsplit=1)
+    return text if aside and _REFUSED.search(aside[0]) else said
 
 
+_REFUSED = re.compile(r"\b(?:not|never|ruled out|excluded|incorrect|wrong|unlikely|rejected)\b", re.I)
 _ASIDE = re.compile(r",? ?(?:which|because|since)\b")
 
 
@@ -105,22 +107,31 @@ _SAYS_LITTLE = frozenset((
     "contains", "has", "have", "depicts", "displays", "indicates", "called", "known", "as", "to", "by",
     "used", "wearing", "in", "on", "of", "at", "from", "for", "here", "lies", "clearly", "mainly",
 ))  # fmt: skip
-_CHOICE = re.compile(r"(\w+) or (?:the |an? )?(\w+)")
+_CHOICE = re.compile(r"((?:\w+, (?:the |an? )?)*)(\w+),? or (?:the |an? )?(\w+)")
 
 
 @lru_cache(maxsize=4096)
 def _offered(question: str) -> frozenset[str]:
     """The words next to "or" in a question, between which it lets choose."""
-    return frozenset(word for pair in _CHOICE.findall(wording(question)) for word in pair)
+    return frozenset(
+        word
+        for choice in _CHOICE.findall(wording(question))
+        for part in choice
+        for word in re.findall(r"\w+", part)
+    )
 
 
 @lru_cache(maxsize=16384)
 def _core(text: str, question: str, *, whole: bool = False) -> str:
     """What a sentence adds to the question, in one spelling; "" if it is none or says nothing firm."""
-    spelled = _ENDS.split(wording(text), maxsplit=1)[0]
+    spelled, *rest = _ENDS.split(wording(text), maxsplit=1)
+    if rest and _REFUSED.search(rest[0]):
+        return ""
     if not whole and (not _VERB.search(spelled) or _LEFT_OPEN.search(spelled)):
         return ""
     offered, asked = _offered(question), telling(question)
+    if question and RELATION.search(question) and not _in_its_order(spelled, question, offered):
+        return ""  # "the mass is above the kidney" where the kidney was asked about
     kept = [
         word
         for word in re.split(r"[\s,]+", spelled)
@@ -129,6 +140,13 @@ def _core(text: str, question: str, *, whole: bool = False) -> str:
         or not (word in _SAYS_LITTLE or telling(word) & asked)
     ]
     return " ".join(word for word in kept if word)
+
+
+def _in_its_order(text: str, question: str, offered: frozenset[str]) -> bool:
+    """Whether the words of `question` that `text` repeats come in the question's order."""
+    asked = [word for word in in_order(question) if word not in offered]
+    said = [word for word in in_order(text) if word in asked]
+    return said == [word for word in asked if word in said]
 
 
 _OF = frozenset(("of", "the", "in", "this", "image", "side"))

@@ -18,6 +18,7 @@ from medbench.verify.named import (
     texts_named,
 )
 from medbench.verify.page import NOTHING, Found, Page
+from medbench.verify.sentences import wants_false
 from medbench.verify.stance import SENTENCE, called_wrong, denied, left_open, unsure
 from medbench.verify.text import backwards, plain
 
@@ -191,7 +192,7 @@ def named(page: Page) -> Found | None:
 
 def mention(page: Page) -> Found | None:
     """The text of one option, and of no other, occurs without being denied."""
-    if len(page.text) >= LONG or foreign.spoken(page.low):
+    if len(page.text) >= LONG or foreign.spoken(page.low) or wants_false(page.question):
         return None
     found = single(texts_named(page.text, page))
     letters = letters_named(page.text, page.choices)

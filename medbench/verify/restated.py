@@ -6,7 +6,7 @@ from medbench.verify import phrases
 from medbench.verify.affirmed import HEDGED, NEGATION, word
 from medbench.verify.choose import tail
 from medbench.verify.page import WORDS, Found, Page
-from medbench.verify.sentences import SENTENCE, telling, wants_false
+from medbench.verify.sentences import RELATION, SENTENCE, in_order, telling, wants_false
 from medbench.verify.text import plain
 
 _SAYS = re.compile(
@@ -17,6 +17,15 @@ _SAYS = re.compile(
     r"|shows?|contains?|has|have|belongs? to|appears? to be|seems? to be) "
 )
 _CUT = re.compile(r"[.;\n]|, (?:which|as|specifically|with|and|an?|the|indicat\w+|suggest\w+)\b|\s\(")
+_TAKES_BACK = re.compile(
+    r"\b(?:not?|never|without|ruled out|excluded|another|incorrect|wrong|unlikely|rejected|false|if|unless|"
+    r"or|as well|also|but)\b|\?",
+    re.I,
+)
+_NEXT_TAKES_BACK = re.compile(
+    r"\W{0,4}(?:no|not|actually|wait|sorry|correction|or|alternatively|however|but|rather|instead|edit)\b",
+    re.I,
+)
 _GENERIC = frozenset(
     ("diagnosi", "description", "answer", "finding", "abnormality", "condition", "likely", "best")
 )
@@ -24,13 +33,17 @@ _GENERIC = frozenset(
 
 def phrase(page: Page) -> Found | None:
     """The first sentence repeats the question up to "is", and what follows is the answer."""
-    sentence = SENTENCE.split(page.text, maxsplit=1)[0][:400]
+    sentence, *later = SENTENCE.split(page.text[:800])
+    sentence = sentence[:400]
     says = _SAYS.search(sentence)
-    if says is None or len(page.text) > 800:
+    if says is None or len(page.text) > 800 or any(map(_NEXT_TAKES_BACK.match, later)):
         return None
-    subject, asked = telling(sentence[: says.start()]), telling(page.question)
-    said = _CUT.split(sentence[says.end() :], maxsplit=1)[0].strip(" *_\"'")
-    if not subject or not subject <= asked | _GENERIC or not said or len(said.split()) > 8:
+    subject, asked = in_order(sentence[: says.start()]), in_order(page.question)
+    said, *rest = _CUT.split(sentence[says.end() :], maxsplit=1)
+    said = said.strip(" *_\"'")
+    if not subject or not set(subject) <= {*asked, *_GENERIC} or not said or len(said.split()) > 8:
+        return None
+    if (RELATION.search(page.question) and subject[0] != asked[0]) or any(map(_TAKES_BACK.search, rest)):
         return None
     return phrases.inside(said, page.choices)
 

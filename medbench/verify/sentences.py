@@ -27,6 +27,14 @@ def in_order(text: str) -> list[str]:
     return list(dict.fromkeys(words))
 
 
+RELATION = re.compile(
+    r"\b(?:above|below|under|over|behind|beside|front|anterior|posterior|superior|inferior|medial|lateral|"
+    r"proximal|distal|left of|right of|inside|within|before|after)\b"
+    r"|\A\s*(?:is|are|was|were) (?:the|a) [\w ]{1,30} (?:on|in) (?:the|a) \w+\W*\Z",
+    re.I,
+)
+"""What in a question makes the order of its words matter: "Is the kidney above the liver?"."""
+
 _WANTS_FALSE = re.compile(
     r"\b(?:NOT|EXCEPT|LEAST|except|incorrect|false|wrong|least likely)\b"
     r"|错误|不正确|不恰当|不属于|不是|不符合|除外"

@@ -88,8 +88,11 @@ def inside(text: str, choices: Choices) -> Found | None:
 def alone(page: Page) -> Found | None:
     """The whole reply is a list of letters or options, but not of all options as they were shown."""
     text = page.text
-    if len(text) > 2000:
+    if len(text) > 2000 or text.endswith("?"):
         return None
+    rows = [row for row in text.split("\n") if row.strip()]
+    if len(rows) > 1 and any(len(_PARTS.split(row.strip(EDGE + "*"))) > 1 for row in rows):
+        return None  # two lists
     found = after(text, page.choices)
     echo = found and found.answer == page.choices.labels and "\n" in text
     if found is None or echo or not _spent(text, page.choices):
@@ -111,9 +114,13 @@ def _option(part: str, choices: Choices) -> bool:
     return not part[own_text_end(part, label.start("letter"), choices) :].strip(EDGE + "*\"'`$")
 
 
+_FALSE_HEAD = re.compile(r"\b(?:incorrect|wrong|false|not|excluded|eliminated|rejected)\b.{0,60}:\W*$", re.I)
+
+
 def closing(page: Page) -> Found | None:
     """The last line is nothing but options, and the line before it is not one too."""
     before, _, last = page.text.rpartition("\n")
-    if not before or len(last) > 300 or _option(before.rstrip().rpartition("\n")[2], page.choices):
+    above = before.rstrip().rpartition("\n")[2]
+    if not before or len(last) > 300 or _option(above, page.choices) or _FALSE_HEAD.search(above):
         return None
     return alone(Page.of(last, page.choices))

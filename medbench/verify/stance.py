@@ -9,6 +9,10 @@ SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s
 """What parts sentences; the full stop of a label at the beginning of a line does not."""
 
 # What leaves a sentence open, by how much it leaves open.
+HEARSAY = (
+    r"(?:he|she|they|some|many|most|people|students?|others|someone|everyone|friend|textbook)"
+    r"(?: (?:\w+ )?(?:says?|said|thinks?|thought|claim(?:s|ed)?|believed?s?|answer(?:s|ed)?)\b)"
+)
 MUSED = "maybe|perhaps|possibly"
 SUPPOSED = "if|whether|unless"
 MODAL = "might|may|could"
@@ -17,13 +21,20 @@ _STOP = re.compile(r"[.!?;\n](?=\s|$)|\bbut\b|\bhowever\b|\binstead,|\brather,|,
 _DENIED_BEFORE = re.compile(
     r"\b(?:not|never|neither|nor|cannot|incorrect|wrong|unlike|without|except|unlikely)\b|n't\b"
     r"|\b(?:rul|exclud|eliminat|dismiss|discard|reject)(?:e|es|ed|ing|s)?\b(?: out)?"
-    r"|\b(?:rather than|instead of|as opposed to|less likely|no evidence|absence of|no)\b",
+    r"|\b(?:rather than|instead of|as opposed to|less likely|no evidence|absence of|no|nobody|"
+    r"argu\w+ against|evidence against|away from|mistake to)\b"
+    r"|\b(?:avoid(?:s|ed|ing)?|lack(?:s|ed|ing)?|allerg\w+ to|"
+    r"(?:worst|least)(?: \w+){1,2} is)\s(?:\w+ ){0,3}$",
 )
 _DENIED_AFTER = re.compile(
     r"[^.!?;\n]{0,60}?\b(?:is|are|was|were|be|being|seems?|looks?|does|do|can|could|would|has|have|been)"
-    r"(?:n't|\s+(?:\w+ly\s+)?(?:not|incorrect|wrong|unlikely|false|less|excluded|eliminated|ruled|out|"
+    r"(?:n't|\s+(?:\w+ly\s+)?(?:not|incorrect|wrong|unlikely|improbable|false|less|excluded|eliminated|"
+    r"rejected|contraindicated|ruled|out|the (?:worst|wrong|least)|what (?:most|many|some)|"
     r"be (?:ruled|excluded|eliminated)))\b"
-    r"|\W{0,6}(?:incorrect|wrong|unlikely|false|no\b|not\b|ruled out|excluded|eliminated)",
+)
+_ALL_BUT = re.compile(r"\b(?:everything|anything|all) but (?:\w+ ){0,2}$")
+_REJECTED = re.compile(
+    r"\W{0,6}(?:incorrect|wrong|unlikely|false|no\b|not\b|ruled out|excluded|eliminated|rejected|lacks\b)"
 )
 
 
@@ -33,10 +44,29 @@ def denied(text: str, start: int, end: int) -> bool:
     clause = 0
     for stop in _STOP.finditer(before):
         clause = stop.end()
-    if _DENIED_BEFORE.search(before, clause):
+    if _DENIED_BEFORE.search(before, clause) or _ALL_BUT.search(before):
         return True
     after = _DENIED_AFTER.match(text[end : end + 90].lower())
+    return rejected(text, end) or (after is not None and not _STOP.search(after.group()))
+
+
+def rejected(text: str, end: int) -> bool:
+    """Whether what ends at `end` is called wrong right behind it: "Aspirin: incorrect"."""
+    after = _REJECTED.match(text[end : end + 30].lower())
     return after is not None and not _STOP.search(after.group())
+
+
+_THIS_IS_WRONG = re.compile(
+    r"(?:^|[.!?\n])[\s*_]{0,4}(?:this|that|it|which)(?: (?:answer|option|choice|statement))?(?: is|'s| was)"
+    r"(?: \w+ly)? (?:incorrect|wrong|false|a mistake|"
+    r"not (?:correct|right|true|the (?:right |correct )?answer))\W*$",
+    re.I,
+)
+
+
+def taken_back(text: str) -> bool:
+    """Whether a short reply ends by calling wrong what it said: "C. Aspirin. This is incorrect."."""
+    return len(text) < 300 and text.count("\n") < 4 and _THIS_IS_WRONG.search(text) is not None
 
 
 _WRONG = re.compile(
@@ -54,7 +84,7 @@ def called_wrong(text: str, at: int) -> bool:
 
 
 _HEDGED = re.compile(
-    rf"\b(?:{MODAL}|{MUSED}|{SUPPOSED}|possible|suppose|guess|assume|doubt|myth|misconception|mistaken(?:ly)?)\b"
+    rf"\b(?:{HEARSAY}|{MODAL}|{MUSED}|{SUPPOSED}|possible|suppose|guess|assume|doubt|myth|misconception|mistaken(?:ly)?)\b"
     r"[^.;\n]{0,90}$"
 )
 _ASKED = re.compile(r"[^.!\n]{0,60}\?")
@@ -71,7 +101,8 @@ def hedged(text: str, start: int) -> bool:
 
 
 _LEFT_OPEN = re.compile(
-    rf"\b(?:{MODAL}|{SUPPOSED}|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|uncertain|"
+    rf"\b(?:{HEARSAY}|{MODAL}|{SUPPOSED}|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|"
+    r"uncertain|"
     r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|alternative|differential|"
     r"not enough|insufficient|depends?|either)\b"
 )

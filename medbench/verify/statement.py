@@ -10,7 +10,7 @@ from medbench.verify import foreign, implicit, letters, prose, values
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, OUTSIDE, Found, Page
-from medbench.verify.stance import MUSED, SENTENCE, denied
+from medbench.verify.stance import HEARSAY, MUSED, SENTENCE, denied
 from medbench.verify.text import backwards
 
 _LAST_LINE = re.compile(
@@ -65,7 +65,8 @@ _CHINESE = re.compile(
     r"[\s*_]{0,4}:?[\s*_-]{0,6}(?:仅|只有|选项)?"
 )
 _CHINESE_NOT_MINE = re.compile(
-    r"(?:不|没|没有|别|勿|不能|不应|不会|不该|其他|其余|错误|易错|误|干扰|各|排除|以下|下列|每个|所有|非)(?:的)?$"
+    r"(?:不|没|没有|别|勿|避免|不能|不应|不会|不该|其他|其余|错误|易错|误|干扰|各|排除|以下|下列|每个|所有|非)(?:的)?$"
+    r"|(?:有|很多|许多|多数|不少|别)(?:的)?(?:人|同学|学生|考生)(?:会|都|认为|觉得|说|以为){0,2}$"
 )
 _CHINESE_IF = re.compile(r"(?:若|如果|假如|倘若)[^。.;\n]{0,40}$")
 _CHINESE_OPEN = re.compile(r"\s{0,2}[a-z]\s{0,2}(?:吗|？|\?|呢|还是|的(?:同学|考生|人|学生))")
@@ -80,11 +81,13 @@ _CONDITION = re.compile(
     r"different|another))\b"
 )
 _NOT_MINE = re.compile(
-    r"\b(?:incorrect|wrong|possible|other|another|false|initial|initially|previous|first|"
+    rf"\b(?:{HEARSAY}|(?:not the case|no way|doubt)(?: that)?) (?:that )?(?:the )?$|"
+    r"(?:\b|(?<=_))(?:incorrect|wrong|possible|other|textbook|rejected|another|false|initial|initially|previous|first|"
     r"tempting|common|if|whether|"
     r"suppose|might|may|could|not|assuming|than|unless|student|distractor|doubt|second|"
-    r"alternative|next|least|less|worst)\s(?:[a-z']+\s){0,3}$|n't $"
+    r"alternative|next|least|less|worst)[\s_](?:[a-z']+\s){0,3}$|n't $"
 )
+_EITHER = re.compile(r"\bor (?:that )?the (?:correct )?$")
 _UNSURE = re.compile(rf"\b(?:{MUSED})\b")
 _NOT = re.compile(
     r"[\s*_\"'(:]{0,6}(?:not|never|neither|n't|none of these)\b"
@@ -180,6 +183,8 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
     if anchor.group() in _NOUNS and (ahead := _BACKWARD.search(before)):
         conditional = _CONDITION.match(low, anchor.end())
         return None if conditional else _head(page, start - len(before) + ahead.start()), ""
+    if _EITHER.search(before):
+        return AMBIGUOUS, ""
     end = _end_of_phrase(low, anchor, before)
     clause = re.split(r"[.;:!?]\s", before[-40:])[-1]
     if (
@@ -198,6 +203,8 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
         return None, answer.upper() if len(answer) == 1 else answer
     said = page.text[end : end + 700].lstrip("\n \t*:_")
     found = tail(said, page.choices)
+    if page.choices.kind == "mcq" and found and found.answer and _by_case(said, found.answer):
+        return AMBIGUOUS, ""
     if found is AMBIGUOUS and page.choices.kind == "number" and page.choices.form == "number":
         found = values.new(SENTENCE.split(said, maxsplit=1)[0], page.question, besides=True) or found
     if (
@@ -211,6 +218,19 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
     ):
         return None, ""
     return (NOTHING if found is None and _ABSENT.match(low, end) else found), ""
+
+
+_OTHER_CASE = re.compile(
+    r"(?:^|[^.;\n]{0,80}?[\s,])(?:(?:for|in|if|when)\s[^.;\n]{1,60}?(?:,|\band\b|\bbut\b|\bor\b)"
+    r"|or the answer (?:is|could be)|otherwise|alternatively,?)"
+    r"\s(?:option |it is )?[(*]{0,3}(?P<letter>[A-Z])[)*]{0,3}(?= (?:for|in|if|when)\b|[.,;]|\s*$)"
+)
+
+
+def _by_case(said: str, answer: str) -> bool:
+    """Whether a statement gives another answer for another case: "C for adults, D for children"."""
+    other = _OTHER_CASE.match(said[1:].split("\n", 1)[0])
+    return other is not None and other["letter"] != answer
 
 
 _SUPPOSES = re.compile(r"[\s*_]*(?:but )?(?:if|were|unless|had|suppose|assuming|in case)\b")
@@ -281,12 +301,12 @@ def _head(page: Page, end: int) -> Found | None:
 _CUE = re.compile(
     r"\b(?:wait|hold on|actually|correction|on second thought|let me (?:re\w+|correct)|"
     r"i (?:made|was) (?:a mistake|wrong)|scratch that|no,|sorry,|i meant?|hmm|"
-    r"reconsider\w*|rather,|change my)\b",
+    r"reconsider\w*|rather,|change my|edit:|revised:|update:|kidding)(?:\b|(?<=:))",
 )
 _INSTEAD = re.compile(
     r"(?:(?:\bno,? )?\b(?:wait|actually|correction|sorry|thought|meant?|hmm|reconsidering|rather|"
-    r"scratch that|mistake|mind to)"
-    r"[,.:;!\s*—–-]{1,6}|\bno[,.:;!—-]\s{0,3})"
+    r"scratch that|mistake|mind to|edit|revised|update|kidding)"
+    r"[,.:;!\s*—–-]{1,6}|\bno\s?[,.:;!—-]\s{0,3})"
     r"(?:(?:it(?:'s| is| should be| must be)|that(?:'s| is)|"
     r"i(?:'d| would|'ll)? (?:mean|meant|choose|pick|say|think it's|go with)|"
     r"should be|make that|make it|option|choice|i think|now|no,|actually,?)\s){0,3}[(*\"']{0,4}"
@@ -305,6 +325,7 @@ def _turns(low: str) -> bool:
         or "sorry," in low or "hmm" in low or "i mean" in low or "thought" in low or "let me" in low
         or "mistake" in low or "wrong" in low or "scratch" in low or "reconsider" in low
         or "rather," in low or "change my" in low or "no." in low or "no—" in low or "no-" in low
+        or "no —" in low or "edit:" in low or "revised:" in low or "update:" in low or "kidding" in low
     )  # fmt: skip
 
 

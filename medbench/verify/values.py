@@ -19,18 +19,32 @@ _GIVES = re.compile(
     r"(?=[-+(*$~]{0,4}\d)",
     re.I,
 )
-_OTHER_VALUE = re.compile(
-    r"\b(?:normal|maxim\w+|minim\w+|ranges?|reference|cut-?off|threshold|if|would|could|may|might|note|example|step|"
-    r"not|cannot|can't|missing|unknown|however|unless|assum\w+)\b|n't\b",
+_OPEN = re.compile(
+    r"\b(?:if|would|could|may|might|note|example|step|not|cannot|can't|missing|unknown|however|unless|assum\w+)\b"
+    r"|n't\b",
     re.I,
 )
+_OTHER_VALUE = re.compile(
+    r"\b(?:normal|maxim\w+|minim\w+|ranges?|reference|cut-?off|threshold|previous\w*|target|average|usual|"
+    r"uncorrected|avoid\w*|contraindicated|never|exceed(?:s|ed|ing)?|too (?:high|low|much|little)|"
+    r"nowhere|far from|wrong|incorrect|excluded|half of|twice|double|triple)\b",
+    re.I,
+)
+
+
+def other_value(text: str, question: str) -> bool:
+    """Whether `text` speaks of a value other than the one asked for: a limit, a former one, a refused one."""
+    said = {match.group().lower() for match in _OTHER_VALUE.finditer(text)}
+    return bool(said) and not all(word in question.lower() for word in said)
+
+
 _CONCLUDES = re.compile(r"\b(?:therefore|thus|hence|final(?:ly)?|so)\b|[=≈]", re.I)
 _GENERIC = re.compile(r"\b(?:result|answer|total|score|estimate)\b", re.I)
 _DISPLAYED = re.compile(r"\\[()\[\]]\s?")
 _ASIDE = re.compile(r"\([^()\d][^()]{0,80}\)")
 UNWORKED = re.compile(r"\d\)*\s?[×*x/^+]\s?\(*\d|\d\s[-–]\s\d")
 _EQUATIONS = re.compile(r"(?:^|[,;]|\band\b)[^,;=≈]{1,40}[=≈][^,;]*")
-_MORE_VALUES = re.compile(r"\s?(?:to|or|and|[-–])\s?\d")
+_MORE_VALUES = re.compile(r"\s?(?:to|or|and|[-–]|,)\s?\d")
 
 
 _THUS = re.compile(
@@ -107,6 +121,8 @@ def new(sentence: str, question: str, *, besides: bool = False) -> Found | None:
     found = numbers.listed(text)
     if "?" in sentence or not found or len(_EQUATIONS.findall(sentence)) > 1 or _MORE_OF.search(text):
         return None
+    if other_value(sentence, question):
+        return None
     named = [(at, quantity) for at, quantity in found if not _NAMES.search(text, max(0, at - 12), at)]
     known = {quantity.number for _, quantity in numbers.listed(numbers.tidy(question), also_bounds=True)}
     fresh = [pair for pair in named if pair[1].number not in known]
@@ -132,21 +148,31 @@ _EXISTS = re.compile(
 _CONTRAST = re.compile(r"\b(?:but|however|although)\b", re.I)
 _NO_COUNT = re.compile(
     r"\bone (?:of|can|could|may|might|is|has|must|should|would|another)\b"
-    r"|\b(?:at least|at most|more than|less than|fewer than|over|under|up to|almost|nearly)\b",
+    r"|\b(?:at least|at most|more than|less than|fewer than|over|under|up to|almost|nearly|times|"
+    r"hundreds?|thousands?|dozens?|pairs?)\b",
     re.I,
 )
 
 
 def _in_words(page: Page) -> Found | None:
     """The one count in a short reply to "how many": "There are two nodules."."""
-    if "how many" not in page.question.lower() or len(page.text) > 300:
+    if "how many" not in page.question.lower() or len(page.text) > 300 or "?" in page.text:
         return None
-    first = SENTENCE.split(page.text, maxsplit=1)[0]
-    if _NO_COUNT.search(first) or _OTHER_VALUE.search(first) or "-" in first or _CONTRAST.search(page.text):
+    first, *later = SENTENCE.split(page.text)
+    open_ended = _NO_COUNT.search(first) or _OPEN.search(first) or _CONTRAST.search(page.text)
+    said = _COUNT.findall(first)
+    speaks_of_other = telling(_COUNT.sub("", first)) and not _weight(first, page)
+    if open_ended or speaks_of_other or "-" in first or other_value(first, page.question):
         return None
-    counts = {spoken(word) for word in _COUNT.findall(first)}
-    if not counts and len(_NONE.findall(first)) == 1 and _weight(first, page):
-        return Found("0")
+    counts = {spoken(word) for word in said}
+    if any(
+        {spoken(word) for word in _COUNT.findall(part)} - counts for part in later if _EXISTS.search(part)
+    ):
+        return None
+    none = list(_NONE.finditer(first))
+    if not counts and len(none) == 1:
+        named = telling(" ".join(first[none[0].end() :].split()[:4]))
+        return Found("0") if named & telling(page.question) else None
     if len(counts) != 1 or (len(first) < len(page.text) and not _EXISTS.match(first)):
         return None
     return Found(str(numbers.Quantity(counts.pop() or 0.0)))
@@ -156,7 +182,8 @@ def _given(sentence: str, page: Page) -> Found | None:
     """The value that `sentence` gives: after its last "=", else after its first "is"."""
     sentence = _ASIDE.sub("", _DISPLAYED.sub("", sentence))
     given = list(_GIVES.finditer(sentence))
-    if not given or _OTHER_VALUE.search(sentence) or len(_EQUATIONS.findall(sentence)) > 1:
+    left_open = _OPEN.search(sentence) or other_value(sentence, page.question)
+    if not given or left_open or len(_EQUATIONS.findall(sentence)) > 1:
         return None
     worked = given[-1].group().strip()[:1] in ("=", "≈")
     at = given[-1] if worked else given[0]
@@ -169,7 +196,7 @@ def _given(sentence: str, page: Page) -> Found | None:
     if asked and not named and not asked & telling(sentence[: at.start()]):
         return None
     value = sentence[at.end() :].strip("*$ ")
-    first = re.match(r"[-+(~]{0,2}[\d.,]+", value)
+    first = re.match(r"[-+(~]{0,2}(?:[\d.,]*\d|[\d.,]+)", value)
     if first is None or UNWORKED.match(value) or _MORE_VALUES.match(value, first.end()):
         return None
     found = numbers.after(_OUT_OF.split(value, maxsplit=1)[0], page.choices)
@@ -178,7 +205,9 @@ def _given(sentence: str, page: Page) -> Found | None:
 
 def _dated(sentence: str, page: Page) -> Found | None:
     """The one date, or weeks and days, of a sentence that speaks of nothing else of that form."""
-    found = numbers.inside(sentence, page.choices) if not _OTHER_VALUE.search(sentence) else None
+    if _OPEN.search(sentence) or other_value(sentence, page.question):
+        return None
+    found = numbers.inside(sentence, page.choices)
     return found if found and found.answer else None
 
 

@@ -42,7 +42,8 @@ _MORE = re.compile(
     re.I,
 )
 _BY_CASE = re.compile(
-    r"[^.;\n]{1,80}\b(?:and|but|or) (yes|no|maybe)(?= (?:for|on|in|if|when|at)\b|[.,;]|\s*$)", re.I
+    r"[^.;\n]{1,80}(?:\b(?:and|but|or)|,) (yes|no|maybe)(?= (?:for|on|in|if|when|at|otherwise)\b|[.,;]|\s*$)",
+    re.I,
 )
 _FREE = frozenset((
     "because", "since", "as", "there", "it", "the", "this", "based", "given", "but", "due", "although",
