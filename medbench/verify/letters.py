@@ -80,6 +80,12 @@ def own_text_end(text: str, at: int, choices: Choices) -> int:
     stop = start + len(option)
     if option and text[start:stop].casefold() == option.casefold() and not text[stop : stop + 1].isalnum():
         return stop
+    if option[:1].isdigit() and text[start : start + 1] == option[0]:  # "8cm" is "8 cm"
+        spaced = re.compile(r"\s?".join(map(re.escape, "".join(option.split())[:40])), re.I).match(
+            text, start
+        )
+        if spaced and not text[spaced.end() : spaced.end() + 1].isalnum():
+            return spaced.end()
     return at + 1
 
 

@@ -1,6 +1,7 @@
 """Which options a stretch of prose names, by letter or by text, without denying or doubting them."""
 
 import re
+from collections.abc import Iterable
 
 from medbench.verify.letters import letter_at, own_text_end
 from medbench.verify.page import Choices, Found, Page
@@ -96,24 +97,33 @@ def texts_named(text: str, page: Page, telling: re.Pattern[str] = WORD) -> set[s
     low, text_as_is = text.lower(), text
     text = _HYPHEN.sub(" ", plain(text.replace(";", ". ").replace("n't", " not")))
     letters: set[str] = set()
-    taken: list[tuple[int, int]] = []
+    taken: dict[tuple[int, int], str] = {}
     texts = {_HYPHEN.sub(" ", text): letter for text, letter in page.choices.texts.items()}
     asked = _HYPHEN.sub(" ", plain(page.question))
+    if all(map(asked.__contains__, texts)):
+        asked = ""  # "is it on the left or right?"
     for option in sorted(texts, key=len, reverse=True):
-        places = _occurrences(text, option, taken)
-        taken += places
-        if any(_stands(text, start, end) for start, end in places):
-            alone = (
-                telling.search(option) or _acronym(texts[option], text_as_is, page)
-            ) and option not in asked
-            alone = alone and not _joined(low, option)
-            letters.add(texts[option] if alone else "")
+        taken |= dict.fromkeys(_occurrences(text, option, taken), option)
+    for option in _standing(text, taken):
+        alone = (telling.search(option) or _acronym(texts[option], text_as_is, page)) and option not in asked
+        letters.add(texts[option] if alone and not _joined(low, option) else "")
     return letters
 
 
-def _stands(text: str, start: int, end: int) -> bool:
-    """Whether `text` stands by what it says at `start:end`."""
-    return not (denied(text, start, end) or called_wrong(text, end) or unsure(text, start, end))
+_LISTED = re.compile(r"[\s,]{0,3}(?:(?:or|nor|and) )?(?:an? |the )?")
+
+
+def _standing(text: str, places: dict[tuple[int, int], str]) -> set[str]:
+    """The options by which `text` stands in at least one of their places; a denial holds for a whole list."""
+    standing = set()
+    refused = -1  # where the last option ends that is doubted
+    for start, end in sorted(places):
+        doubted = denied(text, start, end) or called_wrong(text, end) or unsure(text, start, end)
+        if not doubted and not (refused >= 0 and _LISTED.fullmatch(text, refused, start)):
+            standing.add(places[start, end])
+        else:
+            refused = end
+    return standing
 
 
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9-]{1,5}")
@@ -131,7 +141,7 @@ def _joined(low: str, option: str) -> bool:
     return re.search(rf"\b{words}{_AND_MORE}", low) is not None
 
 
-def _occurrences(text: str, option: str, taken: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _occurrences(text: str, option: str, taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     places: list[tuple[int, int]] = []
     at = text.find(option)
     while at >= 0 and len(places) < 20:

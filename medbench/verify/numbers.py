@@ -98,7 +98,7 @@ _NUMBER = re.compile(
 _GAP = re.compile(r"[ *-]{0,2}")
 _END = re.compile(
     r"\n|[.;](?=\s|$)|,? (?:because|since|as it|which)\b"
-    r"|, (?:using|with|given|based|indicating|where|suggesting|meaning|so)\b"
+    r"|, (?:as|using|with|given|based|indicating|where|suggesting|meaning|so)\b"
 )
 _HEDGE = re.compile(
     r"[\s*_:\"'=]*(?:(?:approximately|approx\.?|about|around|roughly|nearly|exactly|estimated at|equal to|"

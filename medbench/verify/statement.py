@@ -46,6 +46,7 @@ _NOUNS = ("answer", "ans", "option", "choice", "decision", "verdict", "guess")
 _BECOMES = r"(?:is|are|would be|should be|must be|will be|has to be|remains|seems to be|appears to be)\b"
 _FORWARD = re.compile(
     r"(?:_(?:idx|index|choice|letter|option|key))?s?(?![a-z0-9])(?:\s(?:choice|option|letter|key)\b)?"
+    r"(?:\s?\((?:yes|no|maybe|[a-z])(?:\s?[,/]|\sor\b)[^()\n]{0,40}\))?"
     r"(?:\s(?:to|for|here|among|from|of|in|that|based|according|given|i)\b[^.:\n?]{0,80}?)?"
     rf"[*_\"'`)\]}}\s]{{0,6}}(?:\b{_BECOMES}\s?:?|\bis(?=n't)|:|\.\s(?=\(?[a-z]\)?(?:$|[\s.)]))|=|->|→|\s?[-–—]\s)"
 )
@@ -269,6 +270,8 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
         earlier = low[max(0, anchor.start() - 50) : anchor.start()]
         if _CHINESE_NOT_MINE.search(earlier[-5:]) or _CHINESE_IF.search(earlier):
             return None
+    if word == "say" and before.endswith("let's "):
+        return None  # supposed
     phrase = _I_DO.match(low, end) if word.isascii() else _CHINESE.match(low, end)
     return phrase.end() if phrase and (not word.isascii() or _I.search(before)) else None
 

@@ -91,9 +91,12 @@ def without_offers(text: str) -> str:
 
 
 _ANSWERED = re.compile(r"\AA:\s{1,2}(?=[(*]{0,2}[A-Z][).:*])")  # "A: C) Maybe" answers C
+_SPEAKER = re.compile(r"\A(?:Human|Assistant|AI|Bot|Model):\s{1,2}(?=\S)")
 _DOUBLED = re.compile(r"\A([A-Z])[).] (?=\1[).])")  # "B) B) Liver"
 
 
 def unlabelled(text: str) -> str:
-    """`text` without a speaker's "A:" before the label of an option, and without a label said twice."""
+    """`text` without a speaker's name or "A:" before an answer, and without a label said twice."""
+    if text.startswith(("Human:", "Assistant:", "AI:", "Bot:", "Model:")):
+        text = _SPEAKER.sub("", text)
     return _DOUBLED.sub("", _ANSWERED.sub("", text)) if text[1:2] in (":", ".", ")") else text

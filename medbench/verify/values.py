@@ -52,6 +52,11 @@ _THUS = re.compile(
     r"as a result)\b",
     re.I,
 )
+_GIVES_UP = re.compile(
+    r"\b(?:cannot|can't|unable to|impossible to|not possible to) (?:\w+ ){0,2}?(?:provide|determine|calculate|compute|"
+    r"give|answer|say|tell|know)\b|\bnot enough information\b|\binsufficient (?:data|information)\b",
+    re.I,
+)
 _WORKING = re.compile(r"\W{0,6}(?:to|first|let|we|given|using|step|calculat\w+|formula)\b", re.I)
 SHORT = 400
 """Characters up to which a reply may give its answer first and speak of other numbers after it."""
@@ -61,11 +66,17 @@ def number(page: Page) -> Found | None:
     """The sentence that concludes, or that repeats the question, gives the one number that is new in it."""
     sentences = [part for part in SENTENCE.split(page.text) if part.strip("` ")]
     given = [part for part in sentences[-4:] if _has_digit(part)]
+    if sentences and _GIVES_UP.search(sentences[-1]):
+        return None
     if not given:
         return _in_words(page)
     if page.choices.form != "number":
         return _dated(given[-1], page)
+    if _THUS.match(sentences[-1]) and not _has_digit(sentences[-1]):
+        return _counted(sentences[-1], page)
     last = _given(given[-1], page)
+    if last is None and _EXISTS.match(given[-1]) and not _CONTRAST.search(given[-1]):
+        last = _concluded(given[-1], page)
     concluding = next((part for part in reversed(given) if _THUS.match(part)), None)
     if concluding and (said := _given(concluding, page) or _concluded(concluding, page)):
         if concluding == given[-1] or said == last:
@@ -156,26 +167,29 @@ _NO_COUNT = re.compile(
 
 def _in_words(page: Page) -> Found | None:
     """The one count in a short reply to "how many": "There are two nodules."."""
-    if "how many" not in page.question.lower() or len(page.text) > 300 or "?" in page.text:
+    if len(page.text) > 300 or "?" in page.text or _CONTRAST.search(page.text):
         return None
     first, *later = SENTENCE.split(page.text)
-    open_ended = _NO_COUNT.search(first) or _OPEN.search(first) or _CONTRAST.search(page.text)
-    said = _COUNT.findall(first)
-    speaks_of_other = telling(_COUNT.sub("", first)) and not _weight(first, page)
-    if open_ended or speaks_of_other or "-" in first or other_value(first, page.question):
-        return None
-    counts = {spoken(word) for word in said}
+    counts = {spoken(word) for word in _COUNT.findall(first)}
     if any(
         {spoken(word) for word in _COUNT.findall(part)} - counts for part in later if _EXISTS.search(part)
     ):
         return None
-    none = list(_NONE.finditer(first))
-    if not counts and len(none) == 1:
-        named = telling(" ".join(first[none[0].end() :].split()[:4]))
-        return Found("0") if named & telling(page.question) else None
-    if len(counts) != 1 or (len(first) < len(page.text) and not _EXISTS.match(first)):
+    return _counted(first, page) if not later or not counts or _EXISTS.match(first) else None
+
+
+def _counted(sentence: str, page: Page) -> Found | None:
+    """The one count that a sentence gives in words to "how many"."""
+    speaks_of_other = telling(_COUNT.sub("", sentence)) and not _weight(sentence, page)
+    open_ended = _NO_COUNT.search(sentence) or _OPEN.search(sentence) or other_value(sentence, page.question)
+    if open_ended or speaks_of_other or "-" in sentence or "how many" not in page.question.lower():
         return None
-    return Found(str(numbers.Quantity(counts.pop() or 0.0)))
+    counts = {spoken(word) for word in _COUNT.findall(sentence)}
+    none = list(_NONE.finditer(sentence))
+    if not counts and len(none) == 1:
+        named = telling(" ".join(sentence[none[0].end() :].split()[:4]))
+        return Found("0") if named & telling(page.question) else None
+    return Found(str(numbers.Quantity(counts.pop() or 0.0))) if len(counts) == 1 else None
 
 
 def _given(sentence: str, page: Page) -> Found | None:

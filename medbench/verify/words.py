@@ -151,9 +151,21 @@ def last(page: Page) -> Found | None:
     if match and not _about_other(page, match.start()):
         return after(match[1], page.choices)
     concluded = next(iter(backwards(_CONCLUDED, page.text, 1)), None)
+    if concluded is None and (word := _paragraph(page)):
+        return after(word, page.choices)
     if concluded is None or _INSTEAD.search(page.text, concluded.end()):
         return None
     return after(page.text[concluded.start(1) :][:80], page.choices)
+
+
+def _paragraph(page: Page) -> str | None:
+    """The beginning of the last paragraph, if it is yes or no and the one before asks nothing."""
+    before, gap, last = page.text.rpartition("\n\n")
+    word = _FIRST.match(last)
+    if not gap or word is None or before.rstrip(" *_").endswith(("?", ":")):
+        return None
+    said = {meaning(other[1]) for part in before.split("\n\n") if (other := _FIRST.match(part))}
+    return last[word.start(1) :][:80] if said <= {meaning(word[1])} else None
 
 
 _ANSWERS = re.compile(
