@@ -69,6 +69,8 @@ def word(page: Page) -> Found | None:
     asked = asked_in(page.question)
     if asked is None:
         return None
+    if _ONE.search(page.text):
+        return None
     said = {_polarity(sentence, asked) for sentence in SENTENCE.split(page.text)} - {None}
     only = said.pop() if len(said) == 1 else ""
     return Found(only) if only and only in page.choices.texts else None
@@ -87,7 +89,7 @@ def _polarity(sentence: str, asked: Asked) -> str | None:
     words = set(asked.words)
     if not words <= telling(sentence) or _ASKS.match(sentence) or "?" in sentence:
         return None
-    clauses = asked.clauses.split(sentence)
+    clauses = asked.clauses.split(_NO_MATTER.sub("", sentence))
     place = next((n for n, clause in enumerate(clauses) if words <= telling(clause)), None)
     if place is None:
         return None
@@ -109,13 +111,20 @@ def _plainly(clause: str, asked: Asked) -> str:
         return ""  # "the kidney is above the liver" where the liver was asked about
     negations = len(NEGATION.findall(said))
     shown = _SHOWN if asked.exists else _EXISTS
-    if HEDGED.search(said) or negations > 1:
+    if HEDGED.search(said) or negations > 1 or (asked.exists and _OTHERWISE.search(said)):
         return ""
     if (len(asked.words) == 1 or asked.exists) and not shown.search(said):
         return ""
     return "no" if negations else "yes"
 
 
+_NO_MATTER = re.compile(r"\bno matter\b", re.I)
+_ONE = re.compile(r"\bthere (?:is|are) (?:one|some)\b|\bonly (?:an?|one|some)\b", re.I)
+_OTHERWISE = re.compile(
+    r"\bthere (?:was|were|had been)\b|\b(?:is|are) (?:seen|shown|defined|characteri[sz]ed|recogni[sz]ed) (?:as|by)\b"
+    r"|\bno (?:\w+ )?(?:large|significant|big|major|massive|new|acute|further|additional)\b|^\W*in an? ",
+    re.I,
+)
 _DENIES = re.compile(r"\s*(?:not|no longer|if|unless)\b", re.I)
 _MODALITY = re.compile(
     r"\b(?:chest )?(?:x-?rays?|radiographs?|films?|ct(?: scans?)?|mri(?: scans?)?|scans?|imag(?:es?|ing))\b",

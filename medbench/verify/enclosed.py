@@ -43,7 +43,8 @@ _DENIED_BEFORE = re.compile(
     r"(?:\bnot|n't)\b[\s:$*\\(]{0,6}(?:\\?b)?$|(?:不是|不选|非)[\s:$\\]{0,4}(?:\\?b)?$"
 )
 _DENIED_AFTER = re.compile(
-    r"[\s$*)\\]{0,4}(?:,| is| was| would be)? ?\b(?:wrong|incorrect|not (?:right|correct))\b"
+    r"[\s$*)\\]{0,4}(?:,| is| was| would be|\.?\s{1,3}(?:that|this|it|which) (?:is|was))? ?\b"
+    r"(?:wrong|incorrect|not (?:right|correct))\b"
 )
 _SHAPE = re.compile(
     r"(?:\bthe format (?:is|should be|must be)|\buse the format|\bfor (?:example|instance),?|\be\.g\.,?|"
@@ -132,8 +133,9 @@ def tag(page: Page) -> Found | None:
 
 
 _FIELD = re.compile(
-    r"[\"']?\b(?:final_|correct_|predicted_|selected_|chosen_)?(?:answer|choice|option|prediction|letter|label|response)"
-    r"(?:_choice|_idx|_letter|_option|_index)?[\"']\s{0,4}:\s{0,4}"
+    r"[\"'](?:(?:final|correct|predicted|selected|chosen|my|your|model|best|revised)[_ -]?)?"
+    r"(?P<name>answer|choice|option|prediction|letter|label|response)"
+    r"(?:[_ ](?:choice|idx|letter|option|index))?[\"']\s{0,4}:\s{0,4}"
     r"(?:\"((?:[^\"\\]|\\.){0,500})\"|'([^'\n]{0,500})'|\[([^\]\n]{0,200})\]|([^\s,}\"'\[]{1,40}))",
     re.I,
 )
@@ -143,14 +145,15 @@ _KEYWORD = re.compile(r"\b(?:answer|choice|option)\s?=\s?\"([^\"\n]{1,200})\"", 
 
 
 def field(page: Page) -> Found | None:
-    """The value of the last JSON field that is named like an answer."""
+    """The value of the last JSON field that is named answer, else of the last that is named like one."""
     low = page.low
     if '":' not in low and '" :' not in low and "':" not in low and '="' not in low:
         return None
     if '="' in page.text and (given := next(iter(backwards(_KEYWORD, page.text, 1)), None)):
         return span(given[1], page.choices)
-    for field in backwards(_FIELD, page.text, 30):
-        inside = next((group for group in field.groups() if group is not None), "")
+    fields = list(backwards(_FIELD, page.text, 60))
+    for field in sorted(fields, key=lambda field: field["name"].lower() not in ("answer", "prediction")):
+        inside = next((group for group in field.groups()[1:] if group is not None), "")
         if inside.lower() not in ("null", "none", "") and (found := span(inside, page.choices)):
             return found
     return None

@@ -21,6 +21,7 @@ from medbench.verify import (
     phrases,
     prose,
     restated,
+    revision,
     several,
     stance,
     statement,
@@ -75,7 +76,7 @@ _NUMBER: frozenset[Kind] = frozenset({"number"})
 _WORDS: frozenset[Kind] = frozenset({"closed", "number", "open", "free"})
 
 RULES: tuple[Rule, ...] = (
-    Rule("correction", "The answer is C. Wait, actually B.", _ALL - {"free"}, statement.correction, True),
+    Rule("correction", "The answer is C. Wait, actually B.", _ALL - {"free"}, revision.correction, True),
     Rule("boxed", r"\boxed{\text{C}}", _ALL, enclosed.boxed, True),
     Rule("tag", "<answer>C</answer>", _ALL, enclosed.tag, True),
     Rule("field", '{"answer_choice": "C"}', _ALL, enclosed.field, True),
@@ -88,11 +89,12 @@ RULES: tuple[Rule, ...] = (
     Rule("closing", "Both trials agree. So, yes.", _YESNO, words.last),
     Rule("opening", "C. Aspirin\n\nIt inhibits COX.", _MCQ, implicit.opening, early=implicit.opened),
     Rule("opening", "Yes, both trials agree.", _YESNO, words.first, early=words.first),
-    Rule("opening", "Left lung.\n\nThe opacity lies on the left side.", _CLOSED, phrases.first),
+    Rule("opening", "Left lung.\n\nThe opacity lies on the left side.", _PHRASE, phrases.first),
     Rule("nothing", "None of the options is right.", _MCQ, prose.nothing),
     Rule("conclusion", "(A) acts late. Thus the drug given is (C).", _MCQ, prose.conclusion),
     Rule("declared", "(A) thins blood too, but (C) is correct. Ask him.", _MCQ, declared.declared),
     Rule("declared", "A is true.\nB is false.\nC is true.\nD is false.", _MULTI, declared.each_judged),
+    Rule("qualified", "The expert's answer is C.", _ALL - {"free"}, statement.otherwise),
     Rule(
         "line", "COX is blocked.\n\nC. Aspirin\n\nIt lasts.", _MCQ, implicit.line, early=implicit.later_line
     ),
@@ -151,7 +153,8 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
         text = lettered(text, example.labels)
     text = _own_turn(text, example)
     kind = kind_of(example)
-    if kind == "mcq" and not thought and (letter := statement.on_last_line(text, len(example.options))):
+    plain_mcq = kind == "mcq" and not thought and finish != "length"
+    if plain_mcq and (letter := statement.on_last_line(text, len(example.options))):
         return Reading(letter, "statement", "scored")
     form = numbers.form(example.gold) if kind == "number" else "number"
     page = Page.of(turns.without_offers(text), choices(kind, example.options, form), example.question)
@@ -175,6 +178,9 @@ def _before_rest(page: Page) -> Page:
     return page if end is None else Page.of(page.text[:end], page.choices, page.question)
 
 
+_TURNING = re.compile(
+    r"\b(?:wait|actually|hmm|hold on|oops|(?:that|this) is (?:wrong|incorrect))\b[^.!?\n]*$", re.I
+)
 _GOES_ON = re.compile(r"(?:\b(?:or|and|and/or|to|versus|vs)|[/|,])\s*$")
 _LAST_NUMBER = re.compile(r"[\d.,]*\d$")
 
@@ -182,6 +188,8 @@ _LAST_NUMBER = re.compile(r"[\d.,]*\d$")
 def _cut_in(text: str, reading: Reading) -> bool:
     """Whether a reply was cut off right after the number or letter read from it, perhaps within a word."""
     answer = reading.answer or ""
+    if _TURNING.search(text, max(0, len(text) - 60)):
+        return True
     if _GOES_ON.search(text) and _GOES_ON.sub("", text).rstrip(" *_.,)\"'").endswith(answer):
         return True
     if len(answer) == 1 and answer.isalpha():

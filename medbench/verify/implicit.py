@@ -10,7 +10,7 @@ from medbench.verify.choose import span
 from medbench.verify.letters import exactly, letter_at, only_letters, own_text_end, written_out
 from medbench.verify.named import NUMBER_LABEL, names
 from medbench.verify.page import AMBIGUOUS, WORDS, Choices, Found, Page
-from medbench.verify.stance import denied, rejected
+from medbench.verify.stance import denied, false_heading, opens_by_refusing, rejected
 from medbench.verify.text import lines, plain, unmarked
 from medbench.verify.values import UNWORKED, other_value
 from medbench.verify.wording import wording
@@ -25,6 +25,12 @@ _LINE_LABEL = re.compile(
 def alone(page: Page) -> Found | None:
     """The whole reply is a letter or letters, or one option's text."""
     text = unmarked(page.text) if "\\" in page.text and len(page.text) < 80 else page.text
+    if (
+        text.endswith("?")
+        and len(text) < 200
+        and not any(option.endswith("?") for option in page.choices.options)
+    ):
+        return None
     found = only_letters(text.strip("*_`\"'$ \n"), page.choices) if len(text) < 60 else None
     if found is not None or len(text) > 2000:
         return found
@@ -92,6 +98,8 @@ def closing(page: Page) -> Found | None:
     last = rows[-1].strip()
     if len(last) > 600:
         return None
+    if len(rows) > 1 and false_heading(rows[-2]):
+        return None
     letter = page.choices.texts.get(plain(last))
     if letter is not None and len(rows) > 1 and not _echoed(rows, page.choices):
         return Found(letter) if letter else AMBIGUOUS
@@ -125,6 +133,8 @@ def opening(page: Page) -> Found | None:
     if page.choices.texts.keys() <= set(WORDS) and (word := _FIRST_WORD.match(page.text)):
         return Found(page.choices.texts[word[1].lower()]) if word[1].lower() in page.choices.texts else None
     rows = lines(page.text)
+    if len(rows) > 1 and opens_by_refusing(rows[1]):
+        return None
     if found := _edge(rows, 0, page.choices):
         return found
     return _short(rows[0], page) if len(rows[0]) < 200 else None

@@ -29,6 +29,7 @@ _SPECIES = re.compile(
     r"vaginalis|lamblia|meningitidis|gonorrhoeae|pyogenes|agalactiae|typhi|henselae|canis|elegans|bovis|"
     r"multilocularis|granulosus|monocytogenes|pneumophila|pallidum|jirovecii|aeruginosa|epidermidis)\b"
 )
+_CHINESE_TERM = re.compile(r"[超型族类级期组肝线]|细胞|淋巴|受体")  # "B超", "B型"
 _CLOSE = re.compile(r"[)\]}*_`\"'$]*")
 _MORE = re.compile(
     r"[)\]}*_`\"'$.]{0,6}\s{0,3}"
@@ -56,7 +57,8 @@ def stands_alone(text: str, at: int) -> bool:
     if not rest or rest[0] in "\n\r":
         return True
     if (
-        (rest[0].isalnum() and rest[0] < "\u2e80")
+        _CHINESE_TERM.match(rest)
+        or (rest[0].isalnum() and rest[0] < "\u2e80")
         or rest[0] in "+°^"
         or re.match(r"['-]\w", rest)
         or _SPECIES.match(rest)

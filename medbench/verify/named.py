@@ -19,7 +19,8 @@ def names(text: str) -> list[tuple[int, int, int]]:
     found = []
     for match in _NAMED.finditer(text):
         if match.lastgroup == "b" or not text[match.start() - 1 : match.start()].isalnum():
-            found.append((match.start(), match.end(), match.start(match.lastgroup or 0)))
+            begin = match.start() - (match.lastgroup == "b" and match.start() > 0)  # "option", not "ption"
+            found.append((begin, match.end(), match.start(match.lastgroup or 0)))
     return found
 
 
@@ -38,7 +39,8 @@ def single(letters: set[str]) -> Found | None:
 _COMPLEMENT = re.compile(
     r"[)\]*_\"'.]{0,4}(?:\s?\([^()\n]{0,80}\)[*_]{0,2})?\s*(?:$|[.,;:!?\n—–-]|"
     r"\b(?:because|since|as|which|due|based|for|in|and|or|given|with|at|from|by|to|here|"
-    r"is (?:correct|right|the|most|best|therefore|thus)|would be (?:the|most|best|correct)|"
+    r"is (?:correct|right|the|most|best|therefore|thus)|"
+    r"(?:is|seems|fits) (?:\w+ )?(?:more \w+|better|preferred|preferable|superior|favou?red)(?: \w+){0,3}? (?:than|over|to)|would be (?:the|most|best|correct)|"
     r"(?:best |most )?(?:fits|matches|describes|explains)|seems? (?:most|best|the|to be the))\b)"
 )
 

@@ -156,11 +156,11 @@ _THEN_IS = re.compile(r"[^.;\n]{0,180}?\b(?:is|are|be)\b:?(?=\s)")
 def asserted(page: Page) -> Found | None:
     """One option, and no other, is what something "is": "is (C)", "the most likely cause is aspirin"."""
     letters = set()
-    if page.choices.lettered:
+    if page.choices.lettered or wants_false(page.question):
         return None
     places = [
         start
-        for start, _, _ in names(page.text)
+        for start, _, _ in names(page.text)[:400]
         if _IS.search(page.text, max(0, start - 30), start)
         and page.low[max(0, start - 7) : start] != " as is "
     ]

@@ -7,6 +7,7 @@ import re
 
 from medbench.verify.letters import LEAD, own_text_end, stands_alone
 from medbench.verify.page import AMBIGUOUS, OUTSIDE, Choices, Found, Page
+from medbench.verify.stance import false_heading
 from medbench.verify.text import EDGE, plain
 
 _CHOICE = re.compile(r"[)\]}*_\"'.]{0,4}\s{0,3}(?:or\b|或|/)")
@@ -24,6 +25,7 @@ _WRONG = re.compile(
     r"[)*]{0,3}项?(?:错误|不对|不正确|不符合|有误|不选)"
     r"|[)*]{0,3} (?:is|are) (?:\w+ )?(?:wrong|incorrect|not|false)\b"
 )
+_OWN_CLAUSE = re.compile(r"[)*]{0,3} (?:is|are|was|were|has|does|can|could|would|may)\b")
 _PARTS = re.compile(r"\s*(?:[,;、\n]|\band\b|和|及|以及|与)\s*(?:and\s)?")
 
 
@@ -52,7 +54,7 @@ def _listed(text: str, at: int, choices: Choices) -> Found | None:
         aside = _ASIDES.match(text, end)
         end = aside.end() if aside else end
         joint = _JOINT.match(text, end)
-        if _WRONG.match(text, end):
+        if _WRONG.match(text, end) or (letters and end == place + 1 and _OWN_CLAUSE.match(text, end)):
             break
         if end == place + 1 and not joint and not letters and not stands_alone(text, place):
             break
@@ -114,13 +116,12 @@ def _option(part: str, choices: Choices) -> bool:
     return not part[own_text_end(part, label.start("letter"), choices) :].strip(EDGE + "*\"'`$")
 
 
-_FALSE_HEAD = re.compile(r"\b(?:incorrect|wrong|false|not|excluded|eliminated|rejected)\b.{0,60}:\W*$", re.I)
-
-
 def closing(page: Page) -> Found | None:
     """The last line is nothing but options, and the line before it is not one too."""
     before, _, last = page.text.rpartition("\n")
     above = before.rstrip().rpartition("\n")[2]
-    if not before or len(last) > 300 or _option(above, page.choices) or _FALSE_HEAD.search(above):
+    if not before or len(last) > 300 or _option(above, page.choices) or false_heading(above):
+        return None
+    if any(_spent(row, page.choices) for row in before.split("\n")[-60:] if 1 < len(row.strip()) < 300):
         return None
     return alone(Page.of(last, page.choices))

@@ -11,7 +11,7 @@ SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s
 # What leaves a sentence open, by how much it leaves open.
 HEARSAY = (
     r"(?:he|she|they|some|many|most|people|students?|others|someone|everyone|friend|textbook)"
-    r"(?: (?:\w+ )?(?:says?|said|thinks?|thought|claim(?:s|ed)?|believed?s?|answer(?:s|ed)?)\b)"
+    r"(?: (?:\w+ )?(?:says?|said|thinks?|thought|claim(?:s|ed)?|believed?s?|answer(?:s|ed)?|picks?|chooses?|selects?|argues?)\b)"
 )
 MUSED = "maybe|perhaps|possibly"
 SUPPOSED = "if|whether|unless"
@@ -32,7 +32,13 @@ _DENIED_AFTER = re.compile(
     r"rejected|contraindicated|ruled|out|the (?:worst|wrong|least)|what (?:most|many|some)|"
     r"be (?:ruled|excluded|eliminated)))\b"
 )
-_ALL_BUT = re.compile(r"\b(?:everything|anything|all) but (?:\w+ ){0,2}$")
+_LESSER = re.compile(
+    r"\b(?:(?:everything|anything|all) but (?:\w+ ){0,2}"
+    r"|(?:than|over|ahead of|versus|against|followed by|preferr?ed to|preferable to|superior to|mimic\w*|"
+    r"differentials?(?: diagnos[ie]s)?(?: is| are| includes?)?:?)"
+    r" (?:(?:with|by|for|in|from|of|to|on|the|a|an|option|choice) ){0,3}[(*\"']{0,3})$"
+    r"|(?:鉴别诊断?|误诊为?|排除|不是|并非|而非|而不|不支持|比)[^。.,;:]{0,6}$"
+)
 _REJECTED = re.compile(
     r"\W{0,6}(?:incorrect|wrong|unlikely|false|no\b|not\b|ruled out|excluded|eliminated|rejected|lacks\b)"
 )
@@ -44,7 +50,7 @@ def denied(text: str, start: int, end: int) -> bool:
     clause = 0
     for stop in _STOP.finditer(before):
         clause = stop.end()
-    if _DENIED_BEFORE.search(before, clause) or _ALL_BUT.search(before):
+    if _DENIED_BEFORE.search(before, clause) or _LESSER.search(before):
         return True
     after = _DENIED_AFTER.match(text[end : end + 90].lower())
     return rejected(text, end) or (after is not None and not _STOP.search(after.group()))
@@ -56,12 +62,30 @@ def rejected(text: str, end: int) -> bool:
     return after is not None and not _STOP.search(after.group())
 
 
-_THIS_IS_WRONG = re.compile(
-    r"(?:^|[.!?\n])[\s*_]{0,4}(?:this|that|it|which)(?: (?:answer|option|choice|statement))?(?: is|'s| was)"
+_WRONG_ITSELF = (
+    r"[\s*_]{0,4}(?:this|that|it|which)(?: (?:answer|option|choice|statement))?(?: is|'s| was)"
     r"(?: \w+ly)? (?:incorrect|wrong|false|a mistake|"
-    r"not (?:correct|right|true|the (?:right |correct )?answer))\W*$",
+    r"not (?:correct|right|true|the (?:right |correct )?answer))"
+)
+_THIS_IS_WRONG = re.compile(rf"(?:^|[.!?\n]){_WRONG_ITSELF}\W*$", re.I)
+_FALSE_HEADING = re.compile(
+    r"\b(?:incorrect|wrong|false|not|excluded?|eliminated|rejected|ruled? out|less|least|also|others?|unlikely|"
+    r"distractors?|differentials?|alternatives?|mimics?|must not miss|if)\b.{0,60}(?::\W*|[a-z]\s*)$",
     re.I,
 )
+
+
+def false_heading(line: str) -> bool:
+    """Whether a line announces something other than the answer: "Rule out:", "Also considered:"."""
+    return len(line) < 80 and _FALSE_HEADING.search(line) is not None
+
+
+_OPENS = re.compile(rf"{_WRONG_ITSELF}\b", re.I)
+
+
+def opens_by_refusing(sentence: str) -> bool:
+    """Whether a sentence begins by calling wrong what was said before it."""
+    return _OPENS.match(sentence) is not None
 
 
 def taken_back(text: str) -> bool:
@@ -84,7 +108,7 @@ def called_wrong(text: str, at: int) -> bool:
 
 
 _HEDGED = re.compile(
-    rf"\b(?:{HEARSAY}|{MODAL}|{MUSED}|{SUPPOSED}|possible|suppose|guess|assume|doubt|myth|misconception|mistaken(?:ly)?)\b"
+    rf"\b(?:{HEARSAY}|{MODAL}|{MUSED}|{SUPPOSED}|possible|suppose|guess|consider|think about|mimic|misdiagnos\w+|distractor|second best|assume|doubt|myth|misconception|mistaken(?:ly)?)\b"
     r"[^.;\n]{0,90}$"
 )
 _ASKED = re.compile(r"[^.!\n]{0,60}\?")
@@ -103,7 +127,7 @@ def hedged(text: str, start: int) -> bool:
 _LEFT_OPEN = re.compile(
     rf"\b(?:{HEARSAY}|{MODAL}|{SUPPOSED}|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|"
     r"uncertain|"
-    r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|alternative|differential|"
+    r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|mimic|misdiagnosis|alternative|differential|"
     r"not enough|insufficient|depends?|either)\b"
 )
 

@@ -6,10 +6,11 @@ Anchor words are found first, from the end of the reply; only around them is any
 import re
 
 from medbench.schema import LETTERS
-from medbench.verify import foreign, implicit, letters, prose, values
+from medbench.verify import foreign, letters, values
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, OUTSIDE, Found, Page
+from medbench.verify.qualified import qualified
 from medbench.verify.stance import HEARSAY, MUSED, SENTENCE, denied
 from medbench.verify.text import backwards
 
@@ -66,14 +67,15 @@ _CHINESE = re.compile(
     r"[\s*_]{0,4}:?[\s*_-]{0,6}(?:仅|只有|选项)?"
 )
 _CHINESE_NOT_MINE = re.compile(
-    r"(?:不|没|没有|别|勿|避免|不能|不应|不会|不该|其他|其余|错误|易错|误|干扰|各|排除|以下|下列|每个|所有|非)(?:的)?$"
+    r"(?:不(?!过|仅|但|得不)|没|勿|忌|避免|误|错|除)[^,。.;:\s]{0,3}$"
+    r"|(?:别|其他|其余|干扰|各|以下|下列|每个|所有|非|次|备|次优|备用)(?:的)?$"
     r"|(?:有|很多|许多|多数|不少|别)(?:的)?(?:人|同学|学生|考生)(?:会|都|认为|觉得|说|以为){0,2}$"
 )
-_CHINESE_IF = re.compile(r"(?:若|如果|假如|倘若)[^。.;\n]{0,40}$")
+_CHINESE_IF = re.compile(r"(?:若|如果|假如|倘若|换作|口诀)[^。.;\n]{0,40}$")
 _CHINESE_OPEN = re.compile(r"\s{0,2}[a-z]\s{0,2}(?:吗|？|\?|呢|还是|的(?:同学|考生|人|学生))")
 _CHINESE_WRONG = re.compile(
     r"[\s*(:]{0,4}[a-z](?:(?:[,和及与]{0,2}[a-z]){1,8}\)?项?(?:均|都|全)|\)?项?)[^\n,。.;a-z]{0,12}?"
-    r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|×)"
+    r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|不妥|欠妥|不当|不合适|×)"
 )
 _FINAL = re.compile(r"(?m)^[\s*_#]{0,4}(?:final )?answer:[\s*_]{0,4}\(?([a-z]|yes|no|maybe)(?=[).*_,]|\s*$)")
 _HEADED = re.compile(r"【答案】[\s:]{0,3}([A-Z](?:[、,]?[A-Z])*)")
@@ -156,6 +158,18 @@ def _headed(page: Page, start: int) -> Found | None:
     return answers[-1] if answers else None
 
 
+def otherwise(page: Page) -> Found | None:
+    """The last statement of another case, or of what others answer, where nothing was said outright."""
+    stated = _last_statement(page, 0, outright=False)
+    return stated[1] if stated and not _TURNED.search(page.low, stated[0]) else None
+
+
+_TURNED = re.compile(
+    r"\b(?:but|however|instead|actually|then|should have been|disagree|n't|not|careful\w*|revised|re-?read\w*|"
+    r"computed|final(?:ly)?|exact)\b|但|然而|后来|不过|实则|最终|老师|矛盾|正确"
+)
+
+
 def last_statement(page: Page, start: int = 0) -> tuple[int, Found] | None:
     """Where the last statement after `start` is, and what it says."""
     if start not in page.statements:
@@ -163,7 +177,7 @@ def last_statement(page: Page, start: int = 0) -> tuple[int, Found] | None:
     return page.statements[start]
 
 
-def _last_statement(page: Page, start: int) -> tuple[int, Found] | None:
+def _last_statement(page: Page, start: int, *, outright: bool = True) -> tuple[int, Found] | None:
     taken_back: set[str] = set()
     for anchor in backwards(_ANCHOR, page.low):
         if anchor.start() < start:
@@ -172,9 +186,18 @@ def _last_statement(page: Page, start: int) -> tuple[int, Found] | None:
             continue
         found, retracted = _around(page, anchor)
         taken_back.add(retracted)
-        if found is not None and found.answer not in taken_back:
+        if found is None or found.answer in taken_back:
+            continue
+        noun = anchor.group() in _NOUNS
+        if not outright or not qualified(page.low, anchor.start(), _end_of(page.low, anchor), noun):
             return anchor.start(), found
     return None
+
+
+def _end_of(low: str, anchor: re.Match[str]) -> int:
+    """Where the answer should begin after an anchor, as far as can be told."""
+    before = low[max(0, anchor.start() - 90) : anchor.start()].rpartition("\n")[2]
+    return _end_of_phrase(low, anchor, before) or anchor.end()
 
 
 def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
@@ -202,6 +225,8 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
             return NOTHING, ""
         answer = refused[1] or ""
         return None, answer.upper() if len(answer) == 1 else answer
+    if anchor.group() not in _NOUNS and anchor.group().isascii() and _REMARK.match(low, end):
+        return None, ""
     said = page.text[end : end + 700].lstrip("\n \t*:_")
     found = tail(said, page.choices)
     if page.choices.kind == "mcq" and found and found.answer and _by_case(said, found.answer):
@@ -221,6 +246,11 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
     return (NOTHING if found is None and _ABSENT.match(low, end) else found), ""
 
 
+_REMARK = re.compile(
+    r"[\s*_\"'(:]{0,6}(?:option |choice )?[(*]{0,3}[a-z][)*]{0,3}(?: first\b| (?:is|are|was|does|acts|would|can)\b"
+    r"(?! (?:be )?(?:correct|right|the (?:best|most|correct|right|answer|only|one)|most|best|my|it|clearly|"
+    r"therefore|likely)))"
+)
 _OTHER_CASE = re.compile(
     r"(?:^|[^.;\n]{0,80}?[\s,])(?:(?:for|in|if|when)\s[^.;\n]{1,60}?(?:,|\band\b|\bbut\b|\bor\b)"
     r"|or the answer (?:is|could be)|otherwise|alternatively,?)"
@@ -268,8 +298,10 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
         return phrase.end() if phrase else None
     if not word.isascii():
         earlier = low[max(0, anchor.start() - 50) : anchor.start()]
-        if _CHINESE_NOT_MINE.search(earlier[-5:]) or _CHINESE_IF.search(earlier):
+        if _CHINESE_NOT_MINE.search(earlier[-7:]) or _CHINESE_IF.search(earlier):
             return None
+        if word == "选" and low.startswith("项", end) and earlier[-1:].isascii() and earlier[-1:].isalpha():
+            return None  # "D选项为…" is about D
     if word == "say" and before.endswith("let's "):
         return None  # supposed
     phrase = _I_DO.match(low, end) if word.isascii() else _CHINESE.match(low, end)
@@ -297,102 +329,3 @@ def _head(page: Page, end: int) -> Found | None:
         if part and len(part) < 180 and (found := whole(part, page.choices)) and found.answer:
             return None if denied(low, piece, piece) else found
     return None
-
-
-# --- correction: "wait, actually B" --------------------------------------------------------------
-
-_CUE = re.compile(
-    r"\b(?:wait|hold on|actually|correction|on second thought|let me (?:re\w+|correct)|"
-    r"i (?:made|was) (?:a mistake|wrong)|scratch that|no,|sorry,|i meant?|hmm|"
-    r"reconsider\w*|rather,|change my|edit:|revised:|update:|kidding)(?:\b|(?<=:))",
-)
-_INSTEAD = re.compile(
-    r"(?:(?:\bno,? )?\b(?:wait|actually|correction|sorry|thought|meant?|hmm|reconsidering|rather|"
-    r"scratch that|mistake|mind to|edit|revised|update|kidding)"
-    r"[,.:;!\s*—–-]{1,6}|\bno\s?[,.:;!—-]\s{0,3})"
-    r"(?:(?:it(?:'s| is| should be| must be)|that(?:'s| is)|"
-    r"i(?:'d| would|'ll)? (?:mean|meant|choose|pick|say|think it's|go with)|"
-    r"should be|make that|make it|option|choice|i think|now|no,|actually,?)\s){0,3}[(*\"']{0,4}"
-    r"(?P<answer>[a-z](?![\w'-])|yes\b|no\b|maybe\b)"
-    r"(?=[)*\"'.,;!]*(?:\s*$|\s*\n|[.;!]|\s(?:is (?:correct|right|better|the)|instead|fits|because|since)\b))"
-)
-
-
-_PLAIN_NO = re.compile(r"no[,.:;!—-]\s{0,3}(?:yes|no|maybe)")
-
-
-def _turns(low: str) -> bool:
-    """Whether anything could be a change of mind; written out because it is asked of every reply."""
-    return (
-        "wait" in low or "hold on" in low or "actually" in low or "no," in low or "correction" in low
-        or "sorry," in low or "hmm" in low or "i mean" in low or "thought" in low or "let me" in low
-        or "mistake" in low or "wrong" in low or "scratch" in low or "reconsider" in low
-        or "rather," in low or "change my" in low or "no." in low or "no—" in low or "no-" in low
-        or "no —" in low or "edit:" in low or "revised:" in low or "update:" in low or "kidding" in low
-    )  # fmt: skip
-
-
-def correction(page: Page) -> Found | None:
-    """What a change of mind settles on, if it comes after every box, tag, field and statement."""
-    inside = max(page.text.rfind("oxed{"), page.low.rfind("answer>"), page.low.rfind('":'), 0)
-    stated = None if inside else last_statement(page)
-    start = stated[0] if stated else inside
-    if not _turns(page.low[start:]):
-        return None
-    if page.choices.kind not in ("mcq", "yesno"):
-        return _reworded(page, start)
-    instead = _last_instead(page, start)
-    cue = _CUE.search(page.low, start)
-    if inside and cue:
-        stated = last_statement(page, cue.start())
-    if instead and (stated is None or instead[0] > stated[0]):
-        return instead[1]
-    if cue and page.choices.kind == "mcq" and len(page.text) > cue.end():
-        rest = Page.of(page.text[cue.end() :], page.choices, page.question)
-        ends = implicit.closing(rest) or prose.conclusion(rest)
-        if ends and ends.answer:
-            return ends
-    return stated[1] if stated and inside else None
-
-
-_MIND = re.compile(
-    r"\b(?:wait|actually|correction|scratch that|i meant?|sorry|no)[,.:;!—–-]{1,2}\s{0,3}(?=\S)"
-)
-
-
-def _reworded(page: Page, start: int) -> Found | None:
-    """What follows a change of mind where answers are words or numbers: a new answer, or no single one."""
-    mind = next(iter(backwards(_MIND, page.low, 1)), None)
-    if page.choices.kind == "free" or mind is None or mind.start() < start:
-        return None
-    given = page.choices.kind == "number" and any(map(str.isdigit, page.text[: mind.start()]))
-    given = given and not mind.group().startswith("no")  # "No. 2"
-    if not (given or start or last_statement(page)):
-        return None
-    said = _IT_IS.sub("", page.text[mind.end() :], count=1)
-    found = tail(said, page.choices) if page.choices.kind in ("number", "multi") else None
-    return found if found and found.answer else AMBIGUOUS
-
-
-_IT_IS = re.compile(
-    r"(?:(?:actually|it(?:'s| is| should be)|that(?:'s| is)|the answer is|make (?:it|that)),?\s)*", re.I
-)
-
-
-def _last_instead(page: Page, start: int) -> tuple[int, Found] | None:
-    for match in backwards(_INSTEAD, page.low):
-        at = match.start("answer")
-        if at < start:
-            break
-        if page.choices.kind == "yesno" and _PLAIN_NO.fullmatch(match.group()):
-            continue  # there "no" is an answer, not a change of mind
-        found = _named(page, at)
-        if found is not None and not denied(page.low, match.start(), at + 1):
-            return at, found
-    return None
-
-
-def _named(page: Page, at: int) -> Found | None:
-    if page.choices.kind == "mcq":
-        return letter_at(page.text, at, page.choices) if page.text[at].isupper() else None
-    return tail(page.text[at : at + 40], page.choices) if page.choices.kind == "yesno" else None

@@ -67,13 +67,16 @@ def visible(reply: str) -> tuple[str, bool]:
         reply, thought = _without_marks(reply), thought or tagged
     reply = reply[-LONGEST:].strip()
     if "\\n" in reply and "\n" not in reply:
-        reply = _WRITTEN_BREAK.sub("\n", reply)
+        reply = _WRITTEN_BREAK.sub("\n", reply).strip()
     if not reply.isascii():
         reply = _FOREIGN.sub(_plainer, reply).strip()
     return reply, thought
 
 
-_END = re.compile(r"<\|(?:endoftext|im_end|eot_id|end_of_text|eos)\|>|</s>|<(?:eos|end_of_turn)>")
+_END = re.compile(
+    r"<\|(?:endoftext|im_end|eot_id|end_of_text|eos|user)\|>|</s>|<(?:eos|end_of_turn)>|<start_of_turn>user"
+    r"|<\|im_start\|>\s?user|<\|start_header_id\|>\s?user"
+)
 _HTML = re.compile(r"</?(?:b|strong|i|em|u|span|code|mark|font)(?:\s[^<>]{0,80})?>")
 _HTML_BREAK = re.compile(r"</?(?:p|br|div|li|ul|ol|h[1-6]|tr|td|table)(?:\s[^<>]{0,80})?\s?/?>")
 

@@ -42,7 +42,7 @@ _MORE = re.compile(
     re.I,
 )
 _BY_CASE = re.compile(
-    r"[^.;\n]{1,80}(?:\b(?:and|but|or)|,) (yes|no|maybe)(?= (?:for|on|in|if|when|at|otherwise)\b|[.,;]|\s*$)",
+    r"[^.;\n]{1,80}(?:\b(?:and|but|or)|[,;]) (yes|no|maybe)(?= (?:for|on|in|if|when|at|otherwise)\b|[.,;]|\s*$)",
     re.I,
 )
 _FREE = frozenset((
@@ -195,6 +195,13 @@ def first(page: Page) -> Found | None:
     match = _FIRST.match(page.text)
     if match and _WEIGHED.match(page.text, match.start(1)) and len(set(_WEIGHED.findall(page.low))) > 1:
         return AMBIGUOUS
-    if match:
+    if match and not _COURTESY.match(page.text, match.end(1)):
         return after(page.text[match.start(1) :][:80], page.choices)
     return None
+
+
+_COURTESY = re.compile(
+    r",? (?:of course|sure|certainly|i(?:'ll| will| can| see|'d)|let me|let's|that(?:'s| is) an? (?:good|great)|"
+    r"people|some)\b",
+    re.I,
+)

@@ -1,0 +1,72 @@
+"""Answers that are stated of another case or by someone else: "the trap answer is D", "in children, B".
+
+They count only where nothing says the answer outright. What may stand before "answer" is listed, for what
+else may stand there has no end.
+"""
+
+import re
+
+_OWN = frozenset((
+    "the", "my", "our", "an", "final", "correct", "right", "best", "true", "actual", "real", "likely",
+    "probable", "appropriate", "accurate", "suitable", "overall", "single", "only", "one", "definitive",
+    "revised", "corrected", "updated", "new", "this", "so", "therefore", "thus", "hence", "and", "is", "that",
+    "conclusion", "preferred", "precise", "exact", "expected", "required", "short", "direct", "simple",
+    "boxed", "in", "to", "summary", "closest", "reasonable", "optimal", "plausible", "good", "better", "clear",
+    "own", "following", "select", "choose", "give", "output", "provide", "submit", "enter", "mark", "conclude", "with", "of",
+    "for", "multiple", "choice", "numeric", "numerical", "integer", "letter", "logical", "complete", "full",
+    "ultimate", "proper", "most", "valid", "consistent", "fitting", "recommended", "predicted", "computed",
+    "calculated", "approximate", "estimated", "rounded", "decimal", "are", "as", "response", "option",
+    "verified", "consensus", "concise", "also", "then", "a", "b", "c", "d", "e", "q", "which", "where", "it",
+    "because", "gives", "by", "now", "finally", "indeed", "clearly", "its", "generated", "json", "text",
+))  # fmt: skip
+_BEFORE = re.compile(r"([\w'-]+)[\s*_\"'(\[#>]*$")
+_PARTS = re.compile(r"[.;:!?|]\s|\n|\*\*")
+_LEADS_IN = re.compile(
+    r"\W*(?:(?:but|and|so|while|whereas),? )?(?:if|in|for|with|when|had|were|should|as an?)\b"
+    r"(?! (?:this|these|that|the (?:case|given|above|question|end|present|context|patient|image|picture|figure|"
+    r"light|options?|scenario)|conclusion|summary|short|our|his|her|my|such|light|view|terms|addition|order|"
+    r"all|total|other words|fact|general|question|option|both|mind|you|so|it|a result|brief|line|regard|"
+    r"respect|i (?:had|have|were|must)|we|\w+ing)\b)",
+)
+_ONLY_SEEMS = re.compile(
+    r"\b(?:at first|initially|looks? like|seem(?:s|ed)?|appears?|appeared|on the surface)\b"
+)
+_THEN = re.compile(
+    r"[\s*_\"'(:]{0,6}(?:option |choice )?[(]?(?:[a-z]|yes|no)[)]?[*_)\"']{0,3},?\s(?:if|unless|only|when|in|for|with)\b"
+    r"(?! (?:this|these|the|that|our|his|her|order|fact|my|all|which|it|addition|a way|i (?:had|have|were|must))\b)"
+)
+_LABEL = re.compile(
+    r"\W{0,6}(?:hypothes[ie]s|draft|sample|example|few-shot\w*|attempt|guess|student|agent|resident|critic|"
+    r"practice)\b[^:\n]{0,24}:"
+)
+_OF = re.compile(
+    r"s?(?: \w+)? (?:given by|of (?:the|a|my|most|many)|with|for|to (?:such|other))\b(?! (?:this|the|these))"
+)
+# In Chinese the clause up to "select" or "answer" is listed.
+_CHINESE_CLAUSE = re.compile(r"[,。.;:!?\n、]|\s-\s")
+_CHINESE_OWN = re.compile(
+    r"(?:[\s*_#【\[(>\d-]|本题|该题|此题|这道?题|题目|问题|正确|最佳|最终|最合适|最可能|最优|最|标准|参考|因此|所以|故|综上|"
+    r"所述|由此|应该?|应当|我们?|会|将|的|就|则|即|为|是|可以?|只能|因而|答案|选项?|首|单|多|结论|建议|推荐|认为|判断|可知|得出|"
+    r"得|那么|而|于是|下|给出|你|您|请|该|项|题|[a-z]|\d)*"
+)
+
+
+def qualified(low: str, start: int, end: int, noun: bool) -> bool:
+    """Whether the statement around `start:end`, in lower case, is one of another case or another's answer.
+
+    `noun`: it is about an "answer" or the like, rather than about what someone would choose.
+    """
+    before = low[max(0, start - 90) : start].rpartition("\n")[2]
+    if not low[start].isascii():
+        clause = _CHINESE_CLAUSE.split(before)[-1]
+        return not _CHINESE_OWN.fullmatch(clause)
+    piece = _PARTS.split(before)[-1]
+    word = _BEFORE.search(piece)
+    if noun and word and word[1] not in _OWN and not word[1].isdigit() and word[1].isascii():
+        return True
+    if _LABEL.match(before):
+        return True
+    leads_in = _LEADS_IN.match(piece) and len(piece.split()) > 2
+    return bool(
+        leads_in or _ONLY_SEEMS.search(piece) or _THEN.match(low, end) or (noun and _OF.match(low, start))
+    )
