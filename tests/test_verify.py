@@ -780,7 +780,6 @@ UNPAID = [
     "The answer is C. That is wrong.",
     "Aspirin: incorrect",
     "C (rejected)",
-    "C, but D is better",
     "(C) is what most students say.",
     "The answer is C for low risk and D for high risk.",
     "The answer is C, otherwise D.",
@@ -818,7 +817,7 @@ UNPAID = [
 
 @pytest.mark.parametrize("reply", [
     "The answer is C. Edit: should be A.", "The answer is C. No — A.", "The answer is C.\nRevised: A",
-    "The answer is C. Just kidding, it's A.", "C -> A",
+    "The answer is C. Just kidding, it's A.", "C -> A", "C, but D is better",
 ])  # fmt: skip
 def test_a_revised_answer_replaces_the_first(reply: str) -> None:
     """Whatever the change of mind is called, the first answer no longer counts."""

@@ -121,7 +121,8 @@ def _plainly(clause: str, asked: Asked) -> str:
 _NO_MATTER = re.compile(r"\bno matter\b", re.I)
 _ONE = re.compile(r"\bthere (?:is|are) (?:one|some)\b|\bonly (?:an?|one|some)\b", re.I)
 _OTHERWISE = re.compile(
-    r"\bthere (?:was|were|had been)\b|\b(?:is|are) (?:seen|shown|defined|characteri[sz]ed|recogni[sz]ed) (?:as|by)\b"
+    r"\bthere (?:was|were|had been)\b|\b(?:is|are) (?:seen|shown|defined|characteri[sz]ed|"
+    r"recogni[sz]ed) (?:as|by)\b"
     r"|\bno (?:\w+ )?(?:large|significant|big|major|massive|new|acute|further|additional)\b|^\W*in an? ",
     re.I,
 )

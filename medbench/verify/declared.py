@@ -10,7 +10,7 @@ from medbench.verify.stance import denied, unsure
 _CALLED = re.compile(
     r"(?:is|are|would be|seems?|appears?|fits|remains|looks)(?: to be)?(?: (?:both|all))?"
     r"(?: (?:the|clearly|therefore|likely|thus))* "
-    r"(?:correct|right|best|closest|most (?:likely|appropriate|accurate|consistent|suitable|"
+    r"(?:correct|right|best|better(?! \w)|closest|most (?:likely|appropriate|accurate|consistent|suitable|"
     r"fitting|plausible|probable))\b"
     r"|(?:best|most closely) \w{2,12}s\b|is the (?:exception|odd one out)\b"
     r"|is the only (?:viable|possible|remaining|plausible|suitable)\b"
@@ -38,7 +38,8 @@ _TAKEN_BACK = re.compile(
     r"all) )?(?:other|different|another)\b)"
 )
 _CALLS = (
-    "correct", "right", "best", "most ", "fits", "remains", "left", "leav", "closest", " but ", "true",
+    "correct", "right", "best", "better", "most ", "fits", "remains", "left", "leav", "closest", " but ",
+    "true",
     "✅", "✓", "✔", "[x]",
     "正确", "仅", "只有", "符合",
 )  # fmt: skip
@@ -79,16 +80,18 @@ def _called_right_in_chinese(text: str) -> set[str]:
     return {match[1] or match[2] for match in _CHINESE_RIGHT.finditer(text)}
 
 
-_RIGHT = re.compile(r"\bcorrect\b|\btrue\b|✅|✓|✔|(?<![不])正确")
-_FALSE = re.compile(r"\b(?:incorrect|wrong|false|not correct|not true)\b|❌|✗|✘|错误|不正确|有误")
+_RIGHT = re.compile(r"\bcorrect\b|\btrue\b|[-–—:] yes\W*$|✅|✓|✔|(?<![不])正确")
+_FALSE = re.compile(
+    r"\b(?:incorrect|wrong|false|not correct|not true)\b|[-–—:] no\W*$|❌|✗|✘|错误|不正确|有误"
+)
 _ASKS_FALSE = re.compile(
     r"\b(?:not|except|incorrect|false|wrong|least)\b|错误|不正确|不恰当|不属于|不是|不符合|除外"
 )
 
 
-_TICK = re.compile(r"(?:\(correct\)|✓|✔|✅|☑|← ?correct)\W*$", re.I)
+_TICK = re.compile(r"(?:\(correct\)|✓|✔|✅|☑|(?:←|<-+) ?correct)\W*$", re.I)
 _TICKED = re.compile(r"(?<![\w])([A-Z])[).:]?\s?(✓|✔|✅|✗|✘|❌)")
-_BOX = re.compile(r"(?m)^\s*[-*] \[x\] [*(]{0,3}([A-Z])[).:]", re.I)
+_BOX = re.compile(r"(?m)^\s*(?:[-*] )?\[x\] [*(]{0,3}([A-Z])(?:[).:]|\s*$)", re.I)
 
 
 def _odd_one(page: Page) -> Found | None:

@@ -93,6 +93,7 @@ _TAG = re.compile(
     r"<(?P<a>/?)(?:final[_ ]?answer|answer|ans|choice|solution|final|response|result|output)>"
     r"|\[(?P<b>/?)answer\]|<\|(?P<c>begin|end)_of_box\|>"
 )
+_ANSWER_TAG = re.compile(r"<(?P<a>/?)(?:final[_ ]?)?answer>")
 _TAGGED = (
     "answer>",
     "_of_box|>",
@@ -110,8 +111,9 @@ _TAGGED = (
 def _tags(page: Page) -> Iterator[tuple[int, int, str]]:
     """Start, end and inside of the answer tags of a page, last first; one may lack its closing tag."""
     stop = end = len(page.text)
+    tags = _ANSWER_TAG if "answer>" in page.low else _TAG
     closed = True  # the last may lack its closing tag
-    for mark in backwards(_TAG, page.low, 60):
+    for mark in backwards(tags, page.low, 60):
         closing = mark[mark.lastgroup or 0] in ("/", "end")
         if closing:
             stop, end = mark.span()
@@ -141,6 +143,7 @@ _FIELD = re.compile(
 )
 
 
+_SURE_NAMES = ("answer", "prediction")
 _KEYWORD = re.compile(r"\b(?:answer|choice|option)\s?=\s?\"([^\"\n]{1,200})\"", re.I)
 
 
@@ -152,7 +155,9 @@ def field(page: Page) -> Found | None:
     if '="' in page.text and (given := next(iter(backwards(_KEYWORD, page.text, 1)), None)):
         return span(given[1], page.choices)
     fields = list(backwards(_FIELD, page.text, 60))
-    for field in sorted(fields, key=lambda field: field["name"].lower() not in ("answer", "prediction")):
+    if len({field.group().lower() for field in fields}) > 1:
+        fields = [field for field in fields if field["name"].lower() in _SURE_NAMES] or []
+    for field in sorted(fields, key=lambda field: field["name"].lower() not in _SURE_NAMES):
         inside = next((group for group in field.groups()[1:] if group is not None), "")
         if inside.lower() not in ("null", "none", "") and (found := span(inside, page.choices)):
             return found

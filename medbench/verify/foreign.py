@@ -22,6 +22,7 @@ _CORRECT = re.compile(
     r"(?:es|está|é|est|è|ist)\s(?:la\s|a\s)?(?:correct|richtig|corrett)|antwortmöglichkeit\s(?P<other>[A-Z])\s",
     re.I,
 )
+_WRONG = re.compile(r"err[oó]ne|fauss|falsch|errad|sbagliat|間違|неверн|오답|incorrect|ложн")
 _DENIES = re.compile(r"\b(?:no|não|ne|n'est|pas|nicht|non|не)\b|아니|ではな", re.I)
 
 
@@ -33,6 +34,8 @@ def last_letter(page: Page, start: int) -> Found | None:
     found: list[tuple[int, str]] = []
     for match in _STATED.finditer(page.text, start):
         at = match.start("letter")
+        if _WRONG.search(low[max(0, match.start() - start - 20) : match.start("letter") - start]):
+            continue
         if match["letter"].isupper() and stands_alone(page.text, at) and not _DENIES.search(match["about"]):
             found.append((match.start(), match["letter"]))
     for match in _CORRECT.finditer(page.text, start):

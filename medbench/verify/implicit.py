@@ -55,12 +55,13 @@ _LEAD = re.compile(
     r"(?:[\s*_#>→⇒∴=✅☑👉➡|-]{0,6}(?:so|thus|hence|therefore|then|overall|finally|only|here|is|clearly|(?:q|question)?\s?\d{1,3}(?=[.:)]\s)|"
     r"by (?:exclusion|elimination)|in (?:the end|conclusion|summary|short)|(?:up)?on reflection|"
     r"solution|conclusion|key|response|output|result|prediction|selection|pick|final|choice|verdict|answer|option|"
-    r"the (?:solution|choice|evidence|correct one)|i think|my (?:best )?(?:guess|bet|pick)(?: is)?|"
+    r"the (?:solution|choice|evidence|correct one|right one)|i think|my (?:best )?(?:guess|bet|pick)(?: is)?|"
     r"i(?:'m| am) (?:confident|sure|certain)(?: that)?|"
     r"(?:i(?:'d| would|'ll)? )?(?:go with|lean(?:ing)?(?: towards?| to)?|say|pick|choose|opt for|settle on)|"
-    r"(?:it|this|that|which)(?:'s| is| must be| has to be)?|supports?|points? to|matches|fits|"
+    r"(?:it|this|that|which)(?:'s| is| must be| has to be| would be)?|definitely|certainly|supports?|"
+    r"points? to|matches|fits|"
     r"favou?rs?|makes?|"
-    r"结论|所以|因此|综上|本题|只能是|我的选择是|应?选)(?![\w'])[\s,:：.*_=→-]{0,6}){1,6}"
+    r"结论|所以|因此|综上|本题|本例|故|则|改成|改为|是|为|只能是|我的选择是|应?选)(?![\w'])[\s,:：.*_=→-]{0,6}){1,6}"
     r"|action: ?finish\[|[^\n]{0,120}(?:excluded|eliminated|ruled out),? ?→ ?|[\s*_]{0,3}(?:→|⇒|"
     r"∴|=>|->|➡|👉|✅)[\s*_]{0,3}",
     re.I,
@@ -70,7 +71,10 @@ _TRAIL = re.compile(
     r"|\s(?:fits|explains|matches|addresses|meets|accounts for)\b.*$",
     re.I,
 )
-_LAST_SENTENCE = re.compile(r"(?<=[.!?。])\s*(?=\S)(?<!\b[A-Z]\.)|,? (?:but|so|hence|thus) |;\s")
+_IT_IS = re.compile(r"\sit is\W*$")
+_LAST_SENTENCE = re.compile(
+    r"(?<=[.!?。])\s*(?=\S)(?<!\b[A-Z]\.)|,(?=故|所以|因此|则|应|改)|,? (?:but|so|hence|thus) |;\s"
+)
 
 
 def _short(text: str, page: Page) -> Found | None:
@@ -79,7 +83,9 @@ def _short(text: str, page: Page) -> Found | None:
     if NUMBER_LABEL.match(text) and sum(1 for row in lines(page.text) if NUMBER_LABEL.match(row)) > 1:
         return None  # one of a list
     lead = _LEAD.match(sentence)
-    said = _TRAIL.sub("", sentence[lead.end() :].strip(" .*_!`。")) if lead else ""
+    said = _TRAIL.sub("", sentence[lead.end() if lead else 0 :].strip(" .*_!`。"))
+    if lead is None and not _IT_IS.search(sentence):
+        return None
     if not said or (len(said) == 1 and said.islower()):
         return None
     found = exactly(said.strip("*_ ]"), page.choices)
@@ -294,6 +300,14 @@ _REFUSAL_GATES = (
     "not able",
     "decline",
 )
+
+
+_ALL_THE_SAME = re.compile(r"\b(?:but|however|that said|nevertheless|based on|still)\b")
+
+
+def declines(page: Page) -> bool:
+    """Whether the reply declines to answer and does not answer all the same."""
+    return refuses(page) is not None and _ALL_THE_SAME.search(page.low) is None
 
 
 def refuses(page: Page) -> Found | None:

@@ -33,7 +33,8 @@ _CHINESE_TERM = re.compile(r"[超型族类级期组肝线]|细胞|淋巴|受体"
 _CLOSE = re.compile(r"[)\]}*_`\"'$]*")
 _MORE = re.compile(
     r"[)\]}*_`\"'$.]{0,6}\s{0,3}"
-    r"(?P<by>[,;]?\s?\b(?:and/or|or|and|through)\b|[,/;&+|]|和|及|与|或|还是|(?=[(\[][A-Z][)\]]))\s{0,3}"
+    r"(?P<by>[,;(]?\s?\b(?:and/or|or|and|through|as well as)\b|[,/;&+|>]|[–—-]\s?or\b|和|及|与|或|还是|"
+    r"(?=[(\[][A-Z][)\]]))\s{0,3}"
     r"(?:(?:also|then|possibly|maybe|perhaps|option|choice|both|either)\s{1,3}|选项\s?){0,2}[*_(\[\"'{$]{0,5}"
     r"(?P<letter>[A-Z])(?![A-Za-z0-9_'+]|-\w)(?P<word>[ \t]+[a-z']+)?"
 )
@@ -98,12 +99,16 @@ def written_out(line: str, at: int, choices: Choices) -> Found | None:
     return Found(line[at])
 
 
+_OR_IN_ASIDE = re.compile(r"(?:\(|\bor )(?:option )?([A-Z])(?= if\b|\W*$)")
 _ASIDE = re.compile(r"\s?\((?![A-Z]\))[^()\n]{1,40}\)")
 
 
 def more_than_one(text: str, end: int, letter: str, labels: str) -> bool:
     """Whether the letter that ends at `end` goes on as a list or a hedge: "B or C", "A, B and D"."""
     aside = _ASIDE.match(text, end)
+    hedge = _OR_IN_ASIDE.search(aside.group()) if aside else None
+    if hedge and hedge[1] in labels and hedge[1] != letter:
+        return True
     end = aside.end() if aside else end
     more = _MORE.match(text[end : end + 80])
     if more is None or more["letter"] == letter or more["letter"] not in labels:

@@ -18,12 +18,19 @@ def names(text: str) -> list[tuple[int, int, int]]:
     """Start, end and place of the letter, wherever an option is named by its letter."""
     found = []
     for match in _NAMED.finditer(text):
+        if match.lastgroup == "a" and _CLASSIFIED.search(text, max(0, match.start() - 12), match.start()):
+            continue
         if match.lastgroup == "b" or not text[match.start() - 1 : match.start()].isalnum():
             begin = match.start() - (match.lastgroup == "b" and match.start() > 0)  # "option", not "ption"
             found.append((begin, match.end(), match.start(match.lastgroup or 0)))
     return found
 
 
+_CLASSIFIED = re.compile(
+    r"\b(?:stanford|type|class|grade|stage|group|hepatitis|vitamin|factor|protein|pugh|duke|weber|figure|"
+    r"panel) $",
+    re.I,
+)
 OPTION_LINE = re.compile(
     r"(?m)^[ \t*#>|✅❌✓✔✗✘☑☒-]{0,8}(?:\d{1,2}\.\s)?(?:[Oo]ption |选项)?"
     r"[(*]{0,3}([A-Z])[)*]{0,3}[.:：)、．项 ].*$"
@@ -38,10 +45,11 @@ def single(letters: set[str]) -> Found | None:
 
 _COMPLEMENT = re.compile(
     r"[)\]*_\"'.]{0,4}(?:\s?\([^()\n]{0,80}\)[*_]{0,2})?\s*(?:$|[.,;:!?\n—–-]|"
-    r"\b(?:because|since|as|which|due|based|for|in|and|or|given|with|at|from|by|to|here|"
+    r"\b(?:because|since|as|which|due|based|for|in|and|or|over|rather|given|with|at|from|by|to|here|"
     r"is (?:correct|right|the|most|best|therefore|thus)|"
-    r"(?:is|seems|fits) (?:\w+ )?(?:more \w+|better|preferred|preferable|superior|favou?red)(?: \w+){0,3}? (?:than|over|to)|would be (?:the|most|best|correct)|"
-    r"(?:best |most )?(?:fits|matches|describes|explains)|seems? (?:most|best|the|to be the))\b)"
+    r"(?:is|seems|fits) (?:\w+ )?(?:more \w+|better|preferred|preferable|superior|"
+    r"favou?red)(?: \w+){0,3}? (?:than|over|to)|would be (?:the|most|best|correct)|"
+    r"(?:best |most |better )?(?:fits|matches|describes|explains)|seems? (?:most|best|the|to be the))\b)"
 )
 
 

@@ -163,7 +163,12 @@ _SENTENCE = re.compile(r"(?!or\b|and\b|[-*•\d])[^.\n]{25}", re.I)
 def first(page: Page) -> Found | None:
     """The reply begins with a few words on their own, and goes on in whole sentences."""
     opens = _OPENS.match(page.text)
-    if opens is None or not 1 < len(opens[1]) or len(opens[1].split()) > 6 or not _SENTENCE.match(page.text, opens.end()):
+    if (
+        opens is None
+        or not len(opens[1]) > 1
+        or len(opens[1].split()) > 6
+        or not _SENTENCE.match(page.text, opens.end())
+    ):
         return None
     return inside(opens[1], page.choices)
 

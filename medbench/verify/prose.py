@@ -5,7 +5,7 @@ They never count in a reply that was cut off, and the weaker ones not in a long 
 
 import re
 
-from medbench.verify import foreign
+from medbench.verify import foreign, implicit
 from medbench.verify.choose import tail
 from medbench.verify.letters import letter_at
 from medbench.verify.named import (
@@ -19,7 +19,7 @@ from medbench.verify.named import (
 )
 from medbench.verify.page import NOTHING, Found, Page
 from medbench.verify.sentences import wants_false
-from medbench.verify.stance import SENTENCE, called_wrong, denied, left_open, unsure
+from medbench.verify.stance import SENTENCE, called_wrong, denied, false_heading, left_open, unsure
 from medbench.verify.text import backwards, plain
 
 LONG = 800
@@ -94,7 +94,11 @@ def conclusion(page: Page) -> Found | None:
     for place, sentence in enumerate(reversed(sentences)):
         low = sentence.lower()
         if place == 0 and (found := _ends_on(sentence, low, page)):
-            return found
+            return (
+                found
+                if "=" in low or _CONCLUDES.search(low) or not _one_of_several(sentences[:-1], found, page)
+                else None
+            )
         letters = letters_named(sentence, page.choices)
         if place < 2 and len(letters) > 1:
             return None
@@ -102,6 +106,12 @@ def conclusion(page: Page) -> Found | None:
         if marker and (said := _concluded(sentence, low, marker, letters, page)):
             return single(said)
     return None
+
+
+def _one_of_several(sentences: list[str], found: Found, page: Page) -> bool:
+    """Whether earlier sentences end on other options in the same way: "This is B. That is C."."""
+    ends = {_ends_on(sentence, sentence.lower(), page) for sentence in sentences}
+    return bool(ends - {None, found})
 
 
 def _concluded(sentence: str, low: str, marker: re.Match[str], letters: set[str], page: Page) -> set[str]:
@@ -193,6 +203,8 @@ def named(page: Page) -> Found | None:
 def mention(page: Page) -> Found | None:
     """The text of one option, and of no other, occurs without being denied."""
     if len(page.text) >= LONG or foreign.spoken(page.low) or wants_false(page.question):
+        return None
+    if any(map(false_heading, page.text.split("\n"))) or implicit.declines(page):
         return None
     found = single(texts_named(page.text, page))
     letters = letters_named(page.text, page.choices)

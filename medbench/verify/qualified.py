@@ -11,8 +11,10 @@ _OWN = frozenset((
     "probable", "appropriate", "accurate", "suitable", "overall", "single", "only", "one", "definitive",
     "revised", "corrected", "updated", "new", "this", "so", "therefore", "thus", "hence", "and", "is", "that",
     "conclusion", "preferred", "precise", "exact", "expected", "required", "short", "direct", "simple",
-    "boxed", "in", "to", "summary", "closest", "reasonable", "optimal", "plausible", "good", "better", "clear",
-    "own", "following", "select", "choose", "give", "output", "provide", "submit", "enter", "mark", "conclude", "with", "of",
+    "boxed", "primary", "main", "top", "in", "to", "summary", "closest", "reasonable", "optimal",
+    "plausible", "good", "better", "clear",
+    "own", "following", "select", "choose", "give", "output", "provide", "submit", "enter", "mark",
+    "conclude", "with", "of",
     "for", "multiple", "choice", "numeric", "numerical", "integer", "letter", "logical", "complete", "full",
     "ultimate", "proper", "most", "valid", "consistent", "fitting", "recommended", "predicted", "computed",
     "calculated", "approximate", "estimated", "rounded", "decimal", "are", "as", "response", "option",
@@ -23,24 +25,29 @@ _BEFORE = re.compile(r"([\w'-]+)[\s*_\"'(\[#>]*$")
 _PARTS = re.compile(r"[.;:!?|]\s|\n|\*\*")
 _LEADS_IN = re.compile(
     r"\W*(?:(?:but|and|so|while|whereas),? )?(?:if|in|for|with|when|had|were|should|as an?)\b"
-    r"(?! (?:this|these|that|the (?:case|given|above|question|end|present|context|patient|image|picture|figure|"
+    r"(?! (?:this|these|that|the (?:case|given|above|question|end|present|context|patient|image|picture|"
+    r"figure|"
     r"light|options?|scenario)|conclusion|summary|short|our|his|her|my|such|light|view|terms|addition|order|"
-    r"all|total|other words|fact|general|question|option|both|mind|you|so|it|a result|brief|line|regard|"
+    r"all|total|other words|fact|general|question|option|both|mind|a result|brief|line|regard|"
     r"respect|i (?:had|have|were|must)|we|\w+ing)\b)",
 )
 _ONLY_SEEMS = re.compile(
-    r"\b(?:at first|initially|looks? like|seem(?:s|ed)?|appears?|appeared|on the surface)\b"
+    r"\b(?:at first|initially|looks? like|seem(?:s|ed)?|appears?|appeared|on the surface|unless|"
+    r"in which case|according to|"
+    r"i (?:considered|thought|assumed|believed|wondered|was leaning))\b"
 )
 _THEN = re.compile(
-    r"[\s*_\"'(:]{0,6}(?:option |choice )?[(]?(?:[a-z]|yes|no)[)]?[*_)\"']{0,3},?\s(?:if|unless|only|when|in|for|with)\b"
-    r"(?! (?:this|these|the|that|our|his|her|order|fact|my|all|which|it|addition|a way|i (?:had|have|were|must))\b)"
+    r"[\s*_\"'(:]{0,6}(?:option |choice )?[(]?(?:[a-z]|yes|no)[)]?[*_)\"']{0,3},?\s"
+    r"(?:only\b|(?:if|unless|when)\b(?! i (?:had|have|were|must)\b)|(?:in|for|with)\b"
+    r"(?! (?:this|these|the|that|our|his|her|order|fact|my|all|which|it|addition|a way)\b))"
 )
 _LABEL = re.compile(
     r"\W{0,6}(?:hypothes[ie]s|draft|sample|example|few-shot\w*|attempt|guess|student|agent|resident|critic|"
-    r"practice)\b[^:\n]{0,24}:"
+    r"practice|(?:[\w-]+ )?(?:tip|pearl)|note|reminder|takeaway)\b[^:\n]{0,24}(?::|$)"
 )
 _OF = re.compile(
-    r"s?(?: \w+)? (?:given by|of (?:the|a|my|most|many)|with|for|to (?:such|other))\b(?! (?:this|the|these))"
+    r"\w+(?: \w+)? (?:given\b(?! (?:the|this|that|these|his|her)\b)|of (?:a|my|most|many)\b|"
+    r"(?:with|for|in|to)\b(?! (?:this|the|these|that|our|his|her|all|my|question|be|fact|order|addition)\b))"
 )
 # In Chinese the clause up to "select" or "answer" is listed.
 _CHINESE_CLAUSE = re.compile(r"[,。.;:!?\n、]|\s-\s")

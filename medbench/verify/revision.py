@@ -25,12 +25,14 @@ _INSTEAD = re.compile(
     r"i(?:'d| would|'ll)? (?:mean|meant|choose|pick|say|think it's|go with)|"
     r"should be|make that|make it|option|choice|i think|now|no,|actually,?)\s){0,3}[(*\"']{0,4}"
     r"(?P<answer>[a-z](?![\w'-])|yes\b|no\b|maybe\b)"
-    r"(?=[)*\"'.,;!]*(?:\s*$|\s*\n|[.;!]|\s(?:is (?:correct|right|better|the)(?! (?:only|for|in|if|when)\b)|instead|fits|because|since)\b))"
+    r"(?=[)*\"'.,;!]*(?:\s*$|\s*\n|[.;!]|\s(?:is (?:correct|right|better|the)(?! (?:only|for|in|if|"
+    r"when)\b)|instead|fits|because|since)\b))"
 )
 
 
 _FINAL = re.compile(
-    r"\n[\s*_#]{0,6}(?:(?:so|thus|therefore|hence|after review),? )?(?:the |my )?(?:final |correct |best )?answer"
+    r"\n[\s*_#]{0,6}(?:(?:so|thus|therefore|hence|after review),? )?(?:the |my )?(?:final |correct |"
+    r"best )?answer"
     r"(?: is|[*_ ]{0,3}:)[^\n]{1,100}\s*$"
 )
 _PLAIN_NO = re.compile(r"no[,.:;!—-]\s{0,3}(?:yes|no|maybe)")
@@ -68,8 +70,10 @@ def correction(page: Page) -> Found | None:
     if instead and (stated is None or instead[0] > stated[0]):
         return instead[1]
     if cue and page.choices.kind == "mcq" and len(page.text) > cue.end():
-        rest = Page.of(page.text[cue.end() :], page.choices, page.question)
-        ends = implicit.closing(rest) or prose.conclusion(rest) or declared.declared(rest)
+        rest = Page.of(page.text[cue.end() :].lstrip(" .,:;!—-\n"), page.choices, page.question)
+        ends = next(
+            (found for rule in _SETTLES if rest.text and (found := rule(rest)) and found.answer), None
+        )
         if ends and ends.answer:
             return ends
     if page.choices.kind == "mcq" and (so := _SO.search(page.low, start)):
@@ -80,6 +84,7 @@ def correction(page: Page) -> Found | None:
     return stated[1] if stated and inside else None
 
 
+_SETTLES = (implicit.alone, implicit.closing, prose.conclusion, declared.declared, prose.mention)
 _MIND = re.compile(
     r"\b(?:wait|actually|correction|scratch that|i meant?|sorry|no)[,.:;!—–-]{1,2}\s{0,3}(?=\S)"
 )

@@ -11,7 +11,8 @@ SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s
 # What leaves a sentence open, by how much it leaves open.
 HEARSAY = (
     r"(?:he|she|they|some|many|most|people|students?|others|someone|everyone|friend|textbook)"
-    r"(?: (?:\w+ )?(?:says?|said|thinks?|thought|claim(?:s|ed)?|believed?s?|answer(?:s|ed)?|picks?|chooses?|selects?|argues?)\b)"
+    r"(?: (?:\w+ )?(?:says?|said|thinks?|thought|claim(?:s|ed)?|believed?s?|answer(?:s|ed)?|picks?|"
+    r"chooses?|selects?|argues?)\b)"
 )
 MUSED = "maybe|perhaps|possibly"
 SUPPOSED = "if|whether|unless"
@@ -69,7 +70,8 @@ _WRONG_ITSELF = (
 )
 _THIS_IS_WRONG = re.compile(rf"(?:^|[.!?\n]){_WRONG_ITSELF}\W*$", re.I)
 _FALSE_HEADING = re.compile(
-    r"\b(?:incorrect|wrong|false|not|excluded?|eliminated|rejected|ruled? out|less|least|also|others?|unlikely|"
+    r"\b(?:incorrect|wrong|false|not|excluded?|eliminated|rejected|ruled? out|less|least|also|others?|"
+    r"unlikely|"
     r"distractors?|differentials?|alternatives?|mimics?|must not miss|if)\b.{0,60}(?::\W*|[a-z]\s*)$",
     re.I,
 )
@@ -77,7 +79,7 @@ _FALSE_HEADING = re.compile(
 
 def false_heading(line: str) -> bool:
     """Whether a line announces something other than the answer: "Rule out:", "Also considered:"."""
-    return len(line) < 80 and _FALSE_HEADING.search(line) is not None
+    return len(line.split()) < 7 and _FALSE_HEADING.search(line) is not None
 
 
 _OPENS = re.compile(rf"{_WRONG_ITSELF}\b", re.I)
@@ -108,7 +110,8 @@ def called_wrong(text: str, at: int) -> bool:
 
 
 _HEDGED = re.compile(
-    rf"\b(?:{HEARSAY}|{MODAL}|{MUSED}|{SUPPOSED}|possible|suppose|guess|consider|think about|mimic|misdiagnos\w+|distractor|second best|assume|doubt|myth|misconception|mistaken(?:ly)?)\b"
+    rf"\b(?:{HEARSAY}|{MODAL}|{MUSED}|{SUPPOSED}|possible|suppose|guess|consider|think about|mimic|"
+    rf"misdiagnos\w+|distractor|second best|assume|doubt|myth|misconception|mistaken(?:ly)?)\b"
     r"[^.;\n]{0,90}$"
 )
 _ASKED = re.compile(r"[^.!\n]{0,60}\?")
@@ -127,7 +130,8 @@ def hedged(text: str, start: int) -> bool:
 _LEFT_OPEN = re.compile(
     rf"\b(?:{HEARSAY}|{MODAL}|{SUPPOSED}|possibl[ey]|possibility|consider(?:ed)?|ruled? out|cannot|unclear|"
     r"uncertain|"
-    r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|mimic|misdiagnosis|alternative|differential|"
+    r"unlikely|in (?:an? )?(?:other|different|another)|does not|second|mimic|misdiagnosis|(?:in|by) contrast|"
+    r"note that|skip|omit|withh[eo]ld|alternative|differential|"
     r"not enough|insufficient|depends?|either)\b"
 )
 

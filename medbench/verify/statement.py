@@ -78,6 +78,7 @@ _CHINESE_WRONG = re.compile(
     r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|不妥|欠妥|不当|不合适|×)"
 )
 _FINAL = re.compile(r"(?m)^[\s*_#]{0,4}(?:final )?answer:[\s*_]{0,4}\(?([a-z]|yes|no|maybe)(?=[).*_,]|\s*$)")
+_WEIGHED = re.compile(r"(?m)^\W*(?:final )?answer:\W*([a-z])\)?\W{0,3}\d{1,3}\s?%")
 _HEADED = re.compile(r"【答案】[\s:]{0,3}([A-Z](?:[、,]?[A-Z])*)")
 _CONDITION = re.compile(
     r"s?\s(?:only|if|when|unless|in case|(?:in|for) (?:(?:an?|some|most|many|all) )?(?:other|"
@@ -119,6 +120,8 @@ def statement(page: Page) -> Found | None:
     if said and (found := span(said, page.choices)) and found is not OUTSIDE:
         return found
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
+        return AMBIGUOUS
+    if "%" in page.low and len({one[1] for one in _WEIGHED.finditer(page.low)}) > 1:
         return AMBIGUOUS
     stated = last_statement(page)
     if stated and page.low.count("answer:") > 2:
@@ -165,7 +168,8 @@ def otherwise(page: Page) -> Found | None:
 
 
 _TURNED = re.compile(
-    r"\b(?:but|however|instead|actually|then|should have been|disagree|n't|not|careful\w*|revised|re-?read\w*|"
+    r"\b(?:but|however|instead|actually|then|should have been|disagree|n't|not|careful\w*|revised|"
+    r"re-?read\w*|"
     r"computed|final(?:ly)?|exact)\b|但|然而|后来|不过|实则|最终|老师|矛盾|正确"
 )
 
@@ -247,7 +251,8 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
 
 
 _REMARK = re.compile(
-    r"[\s*_\"'(:]{0,6}(?:option |choice )?[(*]{0,3}[a-z][)*]{0,3}(?: first\b| (?:is|are|was|does|acts|would|can)\b"
+    r"[\s*_\"'(:]{0,6}(?:option |choice )?[(*]{0,3}[a-z][)*]{0,3}(?: first\b| (?:is|are|was|does|acts|"
+    r"would|can)\b"
     r"(?! (?:be )?(?:correct|right|the (?:best|most|correct|right|answer|only|one)|most|best|my|it|clearly|"
     r"therefore|likely)))"
 )

@@ -8,8 +8,9 @@ from medbench.verify.text import plain
 # Begins with a literal line break, which lets the search skip quickly.
 _BREAK = re.compile(
     r"\n(?:\s{0,3}(?:[#*>-]{1,4}\s?)?"
-    r"(?:User|Human|Instruction|Input|Q|Follow-up(?: question)?|Now you try|Self-check|Case|问题|题目)(?: \d{1,2})?"
-    r"(?: ?\([^()\n]{0,40}\))?\s?:|\s{0,3}(?:[#*>-]{1,4}\s?)?(?:Case \d{1,2}\.|#{1,4} Next\b)"
+    r"(?:User|Human|Instruction|Input|Q|Follow-up(?: question)?|Now you try|Self-check|Case|问题|"
+    r"题目)(?: \d{1,2})?"
+    r"(?: ?\([^()\n]{0,40}\))?\s?:|user\n|\s{0,3}(?:[#*>-]{1,4}\s?)?(?:Case \d{1,2}\.|#{1,4} Next\b)"
     r"|\n\s{0,3}\d{1,3}[.)]\s[^\n]{30,600}\?\s*\n"
     r"|\s{0,3}[(*]{0,2}(?P<list>A)[).:]\*{0,2}\s?(?P<a>[^\n]{1,200})"
     r"\n{1,2}\s{0,3}[(*]{0,2}B[).:]\*{0,2}\s?(?P<b>[^\n]{1,200}))"

@@ -53,7 +53,8 @@ _THUS = re.compile(
     re.I,
 )
 _GIVES_UP = re.compile(
-    r"\b(?:cannot|can't|unable to|impossible to|not possible to) (?:\w+ ){0,2}?(?:provide|determine|calculate|compute|"
+    r"\b(?:cannot|can't|unable to|impossible to|not possible to) (?:\w+ ){0,2}?(?:provide|determine|"
+    r"calculate|compute|"
     r"give|answer|say|tell|know)\b|\bnot enough information\b|\binsufficient (?:data|information)\b",
     re.I,
 )

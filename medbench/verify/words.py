@@ -42,7 +42,8 @@ _MORE = re.compile(
     re.I,
 )
 _BY_CASE = re.compile(
-    r"[^.;\n]{1,80}(?:\b(?:and|but|or)|[,;]) (yes|no|maybe)(?= (?:for|on|in|if|when|at|otherwise)\b|[.,;]|\s*$)",
+    r"[^.;\n]{1,80}(?:\b(?:and|but|or)|[,;]) (yes|no|maybe)(?= (?:for|on|in|if|when|at|otherwise)\b|[.,;]|"
+    r"\s*$)",
     re.I,
 )
 _FREE = frozenset((
@@ -134,10 +135,21 @@ _CONCLUDED = re.compile(
 )
 
 
+_NOT = re.compile(r"\bnot\b|n't\b", re.I)
+_SHORT = re.compile(
+    r"[\s*_\"']{0,4}(?:(?:absolutely|definitely|certainly)(?: not)?|not at all|"
+    r"(?:it|they|he|she|there) (?:is|are|does|do|did|was|were|has|have|can|will)(?: not|"
+    r"n't)?)[\s*_.!\"']{0,4}",
+    re.I,
+)
+
+
 def alone(page: Page) -> Found | None:
     """The whole reply is yes, no or maybe."""
     if len(page.text) >= 40:
         return None
+    if _SHORT.fullmatch(page.text):
+        return _found("no" if _NOT.search(page.text) else "yes", page.choices)
     rest, count = _ANY.subn(" ", page.low)
     others = set(re.findall(r"\w+", rest)) - _JOINED
     if (count and not others) or plain(page.text) in _WHOLE:
@@ -201,7 +213,8 @@ def first(page: Page) -> Found | None:
 
 
 _COURTESY = re.compile(
-    r",? (?:of course|sure|certainly|i(?:'ll| will| can| see|'d)|let me|let's|that(?:'s| is) an? (?:good|great)|"
+    r",? (?:of course|sure|certainly|i(?:'ll| will| can| see|'d)|let me|let's|that(?:'s| is) an? (?:good|"
+    r"great)|"
     r"people|some)\b",
     re.I,
 )
