@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from medbench.verify.page import Found, Page
 from medbench.verify.sentences import RELATION, SENTENCE, in_order, telling
+from medbench.verify.words import COURTESY
 
 _QUESTION_PART = re.compile(r"[,.:]\s|\n")
 _ASKS = re.compile(r"^\s*(is|are|was|were|does|do|did|has|have|can|could|will|would|should)\b", re.I)
@@ -85,7 +86,7 @@ def word_early(page: Page) -> Found | None:
 def _polarity(sentence: str, asked: Asked) -> str | None:
     """Whether `sentence` says the asked words to be so; "" if that is open, None if it is on others."""
     if spoken := _SAID.match(sentence):
-        return spoken[1].lower()
+        return None if COURTESY.match(sentence, spoken.end(1)) else spoken[1].lower()
     words = set(asked.words)
     if not words <= telling(sentence) or _ASKS.match(sentence) or "?" in sentence:
         return None

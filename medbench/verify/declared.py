@@ -33,7 +33,7 @@ _NOT_BUT = re.compile(
     r"(?:option |choice )?[(*]{0,3}([A-Z])(?=[)*]{0,3}(?:[.,;]|\s*$|\s\())"
 )
 _TAKEN_BACK = re.compile(
-    r" (?:answer |option |choice )?(?:when|if|only|in (?:patients|cases|children|adults|an?\b))"
+    r" (?:answer |option |choice )?(?:that|when|if|only|in (?:patients|cases|children|adults|an?\b))"
     r"|[^.;\n]{0,60}\b(?:but (?:it|this|that|does|do|is|not)\b|in (?:(?:an?|some|most|many|"
     r"all) )?(?:other|different|another)\b)"
 )

@@ -48,7 +48,8 @@ _DENIED_AFTER = re.compile(
 )
 _SHAPE = re.compile(
     r"(?:\bthe format (?:is|should be|must be)|\buse the format|\bfor (?:example|instance),?|\be\.g\.,?|"
-    r"\bsuch as)[\s:$\\]{0,4}(?:\\?b)?$"
+    r"\bsuch as|\battempt(?: \d)?:?|\bsuppose|\bsample (?:solution|answer),?|"
+    r"\bwould have (?:put|written|answered))[\s:$\\]{0,4}(?:\\?b)?$"
 )
 _OR = re.compile(r"\bor\b|或")
 

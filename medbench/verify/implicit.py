@@ -191,6 +191,9 @@ def line(page: Page) -> Found | None:
     labelled = [row for row in rows[:400] if _LINE_LABEL.match(row)]
     if len(labelled) != 1 or len(rows) < 3:
         return None
+    above = rows[max(0, rows.index(labelled[0]) - 1)]
+    if above is not labelled[0] and (above.rstrip().endswith("?") or false_heading(above)):
+        return None
     letter, own = _labels(labelled, page.choices)[0]
     return Found(letter) if own and len(labelled[0].strip("*_ ")) > 3 else None
 

@@ -22,7 +22,7 @@ _OWN = frozenset((
     "because", "gives", "by", "now", "finally", "indeed", "clearly", "its", "generated", "json", "text",
 ))  # fmt: skip
 _BEFORE = re.compile(r"([\w'-]+)[\s*_\"'(\[#>]*$")
-_PARTS = re.compile(r"[.;:!?|]\s|\n|\*\*")
+_PARTS = re.compile(r"[.;:!?|]\s|\n|\*\*|,?\s(?:but|however|so|yet|therefore|thus|hence)\b,?\s(?=.)")
 _LEADS_IN = re.compile(
     r"\W*(?:(?:but|and|so|while|whereas),? )?(?:if|in|for|with|when|had|were|should|as an?)\b"
     r"(?! (?:this|these|that|the (?:case|given|above|question|end|present|context|patient|image|picture|"
@@ -54,7 +54,7 @@ _CHINESE_CLAUSE = re.compile(r"[,。.;:!?\n、]|\s-\s")
 _CHINESE_OWN = re.compile(
     r"(?:[\s*_#【\[(>\d-]|本题|该题|此题|这道?题|题目|问题|正确|最佳|最终|最合适|最可能|最优|最|标准|参考|因此|所以|故|综上|"
     r"所述|由此|应该?|应当|我们?|会|将|的|就|则|即|为|是|可以?|只能|因而|答案|选项?|首|单|多|结论|建议|推荐|认为|判断|可知|得出|"
-    r"得|那么|而|于是|下|给出|你|您|请|该|项|题|[a-z]|\d)*"
+    r"得|那么|而|于是|下|给出|请|该|项|题|[a-z]|\d)*"
 )
 
 

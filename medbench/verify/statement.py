@@ -1,4 +1,4 @@
-"""Statements of the answer in words, "the answer is C", and changes of mind, "wait, actually B".
+"""Statements of the answer in words: "the answer is C", "option C is the best choice".
 
 Anchor words are found first, from the end of the reply; only around them is anything else looked at.
 """
@@ -6,7 +6,7 @@ Anchor words are found first, from the end of the reply; only around them is any
 import re
 
 from medbench.schema import LETTERS
-from medbench.verify import foreign, letters, values
+from medbench.verify import foreign, letters, named, prose, values
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, OUTSIDE, Found, Page
@@ -71,7 +71,7 @@ _CHINESE_NOT_MINE = re.compile(
     r"|(?:别|其他|其余|干扰|各|以下|下列|每个|所有|非|次|备|次优|备用)(?:的)?$"
     r"|(?:有|很多|许多|多数|不少|别)(?:的)?(?:人|同学|学生|考生)(?:会|都|认为|觉得|说|以为){0,2}$"
 )
-_CHINESE_IF = re.compile(r"(?:若|如果|假如|倘若|换作|口诀)[^。.;\n]{0,40}$")
+_CHINESE_IF = re.compile(r"(?:若|如果|假如|倘若|换作|要是|口诀)[^。.;\n]{0,40}$")
 _CHINESE_OPEN = re.compile(r"\s{0,2}[a-z]\s{0,2}(?:吗|？|\?|呢|还是|的(?:同学|考生|人|学生))")
 _CHINESE_WRONG = re.compile(
     r"[\s*(:]{0,4}[a-z](?:(?:[,和及与]{0,2}[a-z]){1,8}\)?项?(?:均|都|全)|\)?项?)[^\n,。.;a-z]{0,12}?"
@@ -164,7 +164,13 @@ def _headed(page: Page, start: int) -> Found | None:
 def otherwise(page: Page) -> Found | None:
     """The last statement of another case, or of what others answer, where nothing was said outright."""
     stated = _last_statement(page, 0, outright=False)
-    return stated[1] if stated and not _TURNED.search(page.low, stated[0]) else None
+    if stated is None or _TURNED.search(page.low, stated[0]):
+        return None
+    if page.choices.kind == "mcq":
+        rest = Page.of(page.text[stated[0] :], page.choices, page.question)
+        texts = named.texts_named(rest.text, rest) if len(rest.text) < prose.LONG else set()
+        return None if texts - {stated[1].answer} or named.other_label(page, stated[1].answer) else stated[1]
+    return stated[1] if len(SENTENCE.split(page.text[stated[0] :].strip())) == 1 else None
 
 
 _TURNED = re.compile(

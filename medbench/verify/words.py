@@ -207,13 +207,14 @@ def first(page: Page) -> Found | None:
     match = _FIRST.match(page.text)
     if match and _WEIGHED.match(page.text, match.start(1)) and len(set(_WEIGHED.findall(page.low))) > 1:
         return AMBIGUOUS
-    if match and not _COURTESY.match(page.text, match.end(1)):
+    if match and not COURTESY.match(page.text, match.end(1)):
         return after(page.text[match.start(1) :][:80], page.choices)
     return None
 
 
-_COURTESY = re.compile(
-    r",? (?:of course|sure|certainly|i(?:'ll| will| can| see|'d)|let me|let's|that(?:'s| is) an? (?:good|"
+COURTESY = re.compile(
+    r",? (?:of course|sure|certainly|i(?:'ll| will| can| see|'d| have| understand)|let me|let's|that(?:'s|"
+    r" is) an? (?:good|"
     r"great)|"
     r"people|some)\b",
     re.I,
