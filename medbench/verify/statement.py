@@ -29,7 +29,12 @@ def on_last_line(text: str, options: int) -> str | None:
     match = _LAST_LINE.search(text, max(0, len(text) - 60))
     if match is None or match[1] not in LETTERS[:options]:
         return None
-    forms = "<" in text or "oxed" in text or "':" in text or "nswer]" in text or "NSWER]" in text
+    forms = (
+        "<" in text
+        or "':" in text
+        or ("\\" in text and "oxed" in text)
+        or ("]" in text and ("nswer]" in text or "NSWER]" in text))
+    )
     quoted = '"' in text and ('":' in text or '" :' in text or '="' in text)
     return None if forms or quoted else match[1]
 

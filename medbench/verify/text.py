@@ -60,13 +60,13 @@ def visible(reply: str) -> tuple[str, bool]:
     thought = False
     if "\r" in reply:
         reply = reply.replace("\r\n", "\n").replace("\r", "\n")
-    if "THINK]" in reply or "## Final" in reply or "think▷" in reply:
+    if ("]" in reply and "THINK]" in reply) or ("#" in reply and "## Final" in reply) or "▷" in reply:
         reply, thought = _after_thought(reply, _OTHER_THINK)
     if "<" in reply:
         reply, tagged = _after_thought(reply, _THINK)
         reply, thought = _without_marks(reply), thought or tagged
-    reply = reply[-LONGEST:].strip()
-    if "\\n" in reply and "\n" not in reply:
+    reply = (reply if len(reply) <= LONGEST else reply[-LONGEST:]).strip()
+    if "\n" not in reply and "\\n" in reply:
         reply = _WRITTEN_BREAK.sub("\n", reply).strip()
     if not reply.isascii():
         reply = _FOREIGN.sub(_plainer, reply).strip()

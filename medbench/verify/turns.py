@@ -5,15 +5,16 @@ import re
 from medbench.verify.page import Choices
 from medbench.verify.text import plain
 
-# Begins with a literal line break, which lets the search skip quickly.
-_BREAK = re.compile(
-    r"\n(?:\s{0,3}(?:[#*>-]{1,4}\s?)?"
-    r"(?:User|Human|Instruction|Input|Q|Follow-up(?: question)?|Now you try|Self-check|Case|问题|"
-    r"题目)(?: \d{1,2})?"
-    r"(?: ?\([^()\n]{0,40}\))?\s?:|user\n|\s{0,3}(?:[#*>-]{1,4}\s?)?(?:Case \d{1,2}\.|#{1,4} Next\b)"
-    r"|\n\s{0,3}\d{1,3}[.)]\s[^\n]{30,600}\?\s*\n"
-    r"|\s{0,3}[(*]{0,2}(?P<list>A)[).:]\*{0,2}\s?(?P<a>[^\n]{1,200})"
-    r"\n{1,2}\s{0,3}[(*]{0,2}B[).:]\*{0,2}\s?(?P<b>[^\n]{1,200}))"
+# Each begins with a literal line break, which lets the search skip quickly.
+_HEADING = re.compile(
+    r"\n(?=[UHIQFNSCu问题\s#*>-])(?:\s{0,3}(?:[#*>-]{1,4}\s?)?(?=[UHIQFNSC问题])"
+    r"(?:(?:User|Human|Instruction|Input|Q|Follow-up(?: question)?|Now you try|Self-check|Case|问题|题目)"
+    r"(?: \d{1,2})?(?: ?\([^()\n]{0,40}\))?\s?:|Case \d{1,2}\.|Next\n)|user\n)"
+)
+_NUMBERED = re.compile(r"\n\n\s{0,3}\d{1,3}[.)]\s[^\n]{30,600}\?\s*\n")
+_LIST = re.compile(
+    r"\n(?=[A(*\s])\s{0,3}[(*]{0,2}A[).:]\*{0,2}\s?(?P<a>[^\n]{1,200})"
+    r"\n{1,2}\s{0,3}[(*]{0,2}B[).:]\*{0,2}\s?(?P<b>[^\n]{1,200})"
 )
 _EXERCISE = re.compile(
     r"\n\s{0,3}(?:[#*>-]{1,4}\s?)?(?:[\w']{1,12}[ -]){0,2}(?:Question|Exercise|Problem)(?: \d{1,3})?"
@@ -32,19 +33,30 @@ def _own(text: str, choices: Choices, place: int) -> bool:
 
 def next_turn(text: str, choices: Choices) -> int | None:
     """Where the first further turn begins: a heading for one, or a question with other options than these."""
-    end = text.find("[INST]")
-    if "Question" in text or "Exercise" in text or "Problem" in text:
+    ends = [text.find("[INST]")] if "[" in text and "[INST]" in text else []
+    if (
+        ("Q" in text and "Question" in text)
+        or ("E" in text and "Exercise" in text)
+        or ("P" in text and "Problem" in text)
+    ):
         exercise = _EXERCISE.search(text, 1)
-        if exercise and (end < 1 or exercise.start() < end):
-            end = exercise.start()
-    for mark in _BREAK.finditer(text, 1, end if end > 0 else len(text)):
-        at = mark.start()
-        if not mark["list"]:
-            return at
-        asked = text[:at].rstrip()
+        ends += [exercise.start()] if exercise else []
+    if heading := _HEADING.search(text, 1):
+        ends.append(heading.start())
+    if "?" in text and (asked := _NUMBERED.search(text, 1)):
+        ends.append(asked.start())
+    if "B." in text or "B)" in text or "B:" in text:
+        ends += _other_lists(text, choices)
+    return min(ends, default=None)
+
+
+def _other_lists(text: str, choices: Choices) -> list[int]:
+    """Where the first question begins whose options are not these, as a list of none or one."""
+    for mark in _LIST.finditer(text, 1):
+        asked = text[: mark.start()].rstrip()
         if asked.endswith(_ASKS) and not (_own(mark["a"], choices, 0) or _own(mark["b"], choices, 1)):
-            return max(asked.rfind("\n"), 0)
-    return end if end > 0 else None
+            return [max(asked.rfind("\n"), 0)]
+    return []
 
 
 _OTHERS = re.compile(
