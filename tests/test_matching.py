@@ -772,6 +772,19 @@ def test_what_breakers_found(kind: Kind, gold: str, reply: str, correct: bool) -
         ("Did Ada live a quiet life?", "Therefore, Ada lived a quiet life.", "yes"),
         ("Are there any masses or nodules?", "There are no masses or nodules.", "no"),
         ("Is it so?", "Answer: Yes.\nAnswer: No.\nAnswer: Yes.\nAnswer: No, it", None),
+        ("Is it so?", "The answer (Yes or No) is No.", "no"),
+        ("Is it so?", "Human: Yes, the liver enhances.", "yes"),
+        ("Is it so?", "The bridge is 13 feet high.\n\nNo, the boat does not fit.", "no"),
+        ("Is it so?", "Any doubt?\n\nNo, none.", None),
+        ("Is it so?", "Absolutely.", "yes"),
+        ("Is it so?", "Definitely not.", "no"),
+        ("Is it so?", "It does not.", "no"),
+        ("Is it so?", "Yes, for adults; no, for children.", None),
+        ("Can ginger cure gout?", "Yes, I can answer that. Ginger cannot cure gout.", "no"),
+        ("Is there an effusion?", "There was an effusion. It has cleared.", None),
+        ("Is there an effusion?", "There is no large effusion, only a small one.", None),
+        ("Is there an effusion?", "There is no effusion on the left. There is one on the right.", None),
+        ("Is there an effusion?", "An effusion is present no matter how you look at it.", "yes"),
     ],
 )
 def test_a_sentence_may_answer_yes_or_no(question: str, reply: str, human: str | None) -> None:
@@ -839,6 +852,22 @@ def test_a_sentence_may_answer_yes_or_no(question: str, reply: str, human: str |
         ("What is the dose?", "The previous dose was 300 mg.", None),
         ("What is the previous dose?", "The previous dose was 300 mg.", "300 mg"),
         ("What is the BMI?", "The BMI is 22.9, 26.1.", None),
+        (
+            "How many guests went more than 2 times?",
+            "The answer is 1, as one guest went more than 2 times.",
+            "1",
+        ),
+        (
+            "How many objects are left?",
+            "Let's say the total is 20.\n\n10 - 5 = 5\n\nTherefore, there are 5 objects left.",
+            "5",
+        ),
+        ("How many objects are left?", "5 - 3 = 2\n\nSo, there are two objects left.", "2"),
+        (
+            "What is the limit at -1?",
+            "The limit is equal to the value at x = -1. We cannot provide an answer.",
+            None,
+        ),
     ],
 )
 def test_a_sentence_may_give_the_number(question: str, reply: str, human: str | None) -> None:

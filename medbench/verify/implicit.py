@@ -60,8 +60,8 @@ _LEAD = re.compile(
     r"(?:i(?:'d| would|'ll)? )?(?:go with|lean(?:ing)?(?: towards?| to)?|say|pick|choose|opt for|settle on)|"
     r"(?:it|this|that|which)(?:'s| is| must be| has to be| would be)?|definitely|certainly|supports?|"
     r"points? to|matches|fits|"
-    r"favou?rs?|makes?|"
-    r"结论|所以|因此|综上|本题|本例|故|则|改成|改为|是|为|只能是|我的选择是|应?选)(?![\w'])[\s,:：.*_=→-]{0,6}){1,6}"
+    r"favou?rs?|makes?)(?![\w'])[\s,:：.*_=→-]{0,6}"
+    r"|[\s*_#>]{0,6}(?:结论|所以|因此|综上|本题|本例|故|则|改成|改为|是|为|只能是|我的选择是|应?选)[\s,:：.*_=→-]{0,6}){1,6}"
     r"|action: ?finish\[|[^\n]{0,120}(?:excluded|eliminated|ruled out),? ?→ ?|[\s*_]{0,3}(?:→|⇒|"
     r"∴|=>|->|➡|👉|✅)[\s*_]{0,3}",
     re.I,

@@ -204,7 +204,8 @@ def mention(page: Page) -> Found | None:
     """The text of one option, and of no other, occurs without being denied."""
     if len(page.text) >= LONG or foreign.spoken(page.low) or wants_false(page.question):
         return None
-    if any(map(false_heading, page.text.split("\n"))) or implicit.declines(page):
+    asks = page.text.endswith("?") and page.text.count(".") == 0
+    if asks or any(map(false_heading, page.text.split("\n"))) or implicit.declines(page):
         return None
     found = single(texts_named(page.text, page))
     letters = letters_named(page.text, page.choices)

@@ -124,7 +124,7 @@ def unsure(text: str, start: int, end: int) -> bool:
 
 def hedged(text: str, start: int) -> bool:
     """Whether the sentence up to `start` leaves open what it says."""
-    return _HEDGED.search(text[max(0, start - 100) : start].lower()) is not None
+    return _HEDGED.search(text[max(0, start - 100) : start].lower().rpartition(" but ")[2]) is not None
 
 
 _LEFT_OPEN = re.compile(
