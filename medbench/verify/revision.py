@@ -76,7 +76,7 @@ def correction(page: Page) -> Found | None:
         )
         if ends and ends.answer:
             return ends
-    if page.choices.kind == "mcq" and (so := _SO.search(page.low, start)):
+    if page.choices.kind == "mcq" and (so := _SO.search(page.low, max(start, len(page.low) - 600))):
         rest = Page.of(page.text[so.end() - 8 :], page.choices, page.question)
         ends = declared.declared(rest) or prose.conclusion(rest)
         if ends and ends.answer:
