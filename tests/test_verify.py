@@ -36,6 +36,7 @@ ECHO = "\n".join(f"{letter}. {text}" for letter, text in zip("ABCD", DRUGS, stri
 
 # What a careful human would say the reply answers: a letter, or the status when there is no letter.
 MCQ_CASES = [
+    ('Option (A) was weighed. Option (C), "aspirin," is the most accurate answer to it.', "C"),
     # Another case, another's answer, a comparison: what is said outright counts, wherever it stands.
     ("The answer is C. I would choose D if there were a deficiency.", "C"),
     ("The answer is C. In children the answer is D.", "C"),
@@ -655,6 +656,9 @@ def test_multiple_choice_is_read_as_a_careful_human_reads_it(reply: str, human: 
         ("A. Hepar", "truncated"),
         ("C, aspirin acetylates a rem", "C"),
         (r"\boxed{C} Explanation: aspi", "C"),
+        ("The answer is D.\n\nIt is a vitamin of the hypogonad", "D"),
+        ("Therefore, the drug is **C. Aspirin**.\n\nNext steps: do you want", "C"),
+        ("**Final Answer:** C\n## Medical Question\n\nA man has rickets.\n\n**Answer:** D", "C"),
     ],
 )
 def test_a_cut_reply_counts_only_by_an_explicit_statement(reply: str, human: str) -> None:

@@ -142,7 +142,12 @@ def _written_before(page: Page, end: int) -> str:
     start = max(page.text.rfind("\n", 0, end), page.text.rfind(". ", 0, max(0, end - 3)), end - 400) + 1
     for label in _LABEL_BEFORE.finditer(page.text, max(0, start - 4), end):
         at = label.start(1)
-        if label[1] in page.choices.labels and own_text_end(page.text, at, page.choices) == end - 1:
+        own = own_text_end(page.text, at, page.choices)
+        if (
+            label[1] in page.choices.labels
+            and at + 1 < own <= end
+            and not page.text[own:end].strip(" ,.\"'*")
+        ):
             return label[1] if not denied(page.low, at, at) else ""
     return ""
 

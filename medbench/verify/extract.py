@@ -91,7 +91,13 @@ RULES: tuple[Rule, ...] = (
     Rule("opening", "Yes, both trials agree.", _YESNO, words.first, early=words.first),
     Rule("opening", "Left lung.\n\nThe opacity lies on the left side.", _PHRASE, phrases.first),
     Rule("nothing", "None of the options is right.", _MCQ, prose.nothing),
-    Rule("conclusion", "(A) acts late. Thus the drug given is (C).", _MCQ, prose.conclusion),
+    Rule(
+        "conclusion",
+        "(A) acts late. Thus the drug given is (C).",
+        _MCQ,
+        prose.conclusion,
+        early=prose.concluded_early,
+    ),
     Rule("declared", "(A) thins blood too, but (C) is correct. Ask him.", _MCQ, declared.declared),
     Rule("declared", "A is true.\nB is false.\nC is true.\nD is false.", _MULTI, declared.each_judged),
     Rule("qualified", "The expert's answer is C.", _ALL - {"free"}, statement.otherwise),
@@ -151,7 +157,9 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
     text = turns.unlabelled(text)
     if example.labels:
         text = lettered(text, example.labels)
-    text = _own_turn(text, example)
+    own = _own_turn(text, example)
+    if len(own) < len(text):
+        text, finish = own, "stop"  # the answer was complete: it is a further turn that was cut off
     kind = kind_of(example)
     plain_mcq = kind == "mcq" and not thought and finish != "length"
     if plain_mcq and (letter := statement.on_last_line(text, len(example.options))):
@@ -194,7 +202,8 @@ def _cut_in(text: str, reading: Reading) -> bool:
         return True
     if len(answer) == 1 and answer.isalpha():
         stated = reading.rule == "statement" and answer != "A"
-        return text[-1] in (answer, answer.lower()) and len(text.strip("( *")) > 1 and not stated
+        alone = text[-1] in (answer, answer.lower()) and not text[-2:-1].isalnum()
+        return alone and len(text.strip("( *")) > 1 and not stated
     last = _LAST_NUMBER.search(text, max(0, len(text) - 30))
     number = last.group() if last else ""
     return number.replace(",", "") == answer and text.count(number) == 1

@@ -45,7 +45,7 @@ def single(letters: set[str]) -> Found | None:
 
 _COMPLEMENT = re.compile(
     r"[)\]*_\"'.]{0,4}(?:\s?\([^()\n]{0,80}\)[*_]{0,2})?\s*(?:$|[.,;:!?\n—–-]|"
-    r"\b(?:because|since|as|which|due|based|for|in|and|or|over|rather|given|with|at|from|by|to|here|"
+    r"\b(?:because|since|as|which|due|based|being|for|in|and|or|over|rather|given|with|at|from|by|to|here|"
     r"is (?:correct|right|the|most|best|therefore|thus)|"
     r"(?:is|seems|fits) (?:\w+ )?(?:more \w+|better|preferred|preferable|superior|"
     r"favou?red)(?: \w+){0,3}? (?:than|over|to)|would be (?:the|most|best|correct)|"

@@ -7,7 +7,7 @@ import re
 
 from medbench.verify import foreign, implicit
 from medbench.verify.choose import tail
-from medbench.verify.letters import letter_at
+from medbench.verify.letters import exactly, letter_at
 from medbench.verify.named import (
     OPTION_LINE,
     SHORT,
@@ -108,6 +108,21 @@ def conclusion(page: Page) -> Found | None:
     return None
 
 
+def concluded_early(page: Page) -> Found | None:
+    """A finished sentence concludes on one option with its label and text, and no later one on another."""
+    if page.choices.lettered:
+        return None
+    found = set()
+    for sentence in SENTENCE.split(page.text)[:-1]:
+        low = sentence.lower()
+        says = _last(_EQUALS, low, 300) if _FIRMLY.search(low) and not left_open(low) else None
+        if says and not denied(low, says.start(), says.end()):
+            said = exactly(sentence[says.end() :].strip(" .*_"), page.choices)
+            found.add(said.answer if said else None)
+    answers = {answer for answer in found if answer}
+    return single(answers)
+
+
 def _one_of_several(sentences: list[str], found: Found, page: Page) -> bool:
     """Whether earlier sentences end on other options in the same way: "This is B. That is C."."""
     ends = {_ends_on(sentence, sentence.lower(), page) for sentence in sentences}
@@ -150,7 +165,8 @@ def _ends_on(sentence: str, low: str, page: Page) -> Found | None:
 # --- asserted -------------------------------------------------------------------------------------
 
 _IS = re.compile(
-    r"\b(?:is|are|be|was|of|suggests?|indicates?|associated with|indicated by|shown by)"
+    r"\b(?:is|are|be|was|(?:diagnosis|choice|answer|favou?r|support|case) of|suggests?|indicates?|"
+    r"associated with|indicated by|shown by)"
     r"(?: (?:most likely|likely|probably))?:?[\s*_]{1,4}$"
 )
 _POINTS = re.compile(

@@ -126,9 +126,10 @@ def statement(page: Page) -> Found | None:
         return found
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
-    if "%" in page.low and len({one[1] for one in _WEIGHED.finditer(page.low)}) > 1:
-        return AMBIGUOUS
     stated = last_statement(page)
+    weighed = list(_WEIGHED.finditer(page.low)) if stated and "%" in page.low else []
+    if stated and len({one[1] for one in weighed}) > 1 and stated[0] < weighed[-1].end():
+        return AMBIGUOUS
     if stated and page.low.count("answer:") > 2:
         finals = list(_FINAL.finditer(page.low))
         if (
@@ -326,7 +327,10 @@ def _end_of_phrase(low: str, anchor: re.Match[str], before: str) -> int | None:
 
 _HEADS = re.compile(r"[#*_ ]{0,8}(?:the |my )?(?:final|correct) ")
 _LABELLED = r"[\s*_]{0,4}[(\[]?[*_]{0,2}[a-z][*_]{0,2}[.:)\]]"
-_BELOW = re.compile(rf"[*_ ]{{0,4}}\n+(?={_LABELLED}[^\n]*(?:$|\n+(?!{_LABELLED})))")
+_BELOW = re.compile(
+    rf"[*_ ]{{0,4}}\n+(?={_LABELLED}[^\n]*(?:$|\n+(?!{_LABELLED}))|[\s*_]{{0,4}}(?:yes|no|"
+    rf"maybe)[*_.]{{0,3}}\s*(?:\n|$))"
+)
 _HEAD_BREAK = re.compile(
     r"=>|→|[.!?;:](?=\s)|,\s|\b(?:that|so|thus|hence|therefore|and|but|means|option|choice|answer)\b:?\s"
 )

@@ -193,18 +193,34 @@ def _counted(sentence: str, page: Page) -> Found | None:
     return Found(str(numbers.Quantity(counts.pop() or 0.0))) if len(counts) == 1 else None
 
 
+_BETWEEN_EQUATIONS = re.compile(r"[;,]\s")
+
+
+def _last_equation(sentence: str) -> str:
+    """The last of several equations, if it goes on with an earlier one or works one out; else ""."""
+    parts = [part for part in _BETWEEN_EQUATIONS.split(sentence) if "=" in part]
+    names = [part.partition("=")[0].strip().lower() for part in parts]
+    worked = len(parts) > 1 and UNWORKED.search(names[-1]) and ":" in names[-1]
+    return parts[-1] if worked or (names and names[-1] in names[:-1]) else ""
+
+
 def _given(sentence: str, page: Page) -> Found | None:
     """The value that `sentence` gives: after its last "=", else after its first "is"."""
-    sentence = _ASIDE.sub("", _DISPLAYED.sub("", sentence))
-    given = list(_GIVES.finditer(sentence))
     left_open = _OPEN.search(sentence) or other_value(sentence, page.question)
-    if not given or left_open or len(_EQUATIONS.findall(sentence)) > 1:
+    sentence = _ASIDE.sub("", _DISPLAYED.sub("", sentence))
+    chained = len(_EQUATIONS.findall(sentence)) > 1
+    sentence = _last_equation(sentence) if chained else sentence
+    name = sentence.partition("=")[0].strip() if sentence.count("=") == 1 else ""
+    chained = chained or (len(name) > 1 and page.text.count(f"{name} =") > 1)
+    given = list(_GIVES.finditer(sentence))
+    if not given or left_open:
         return None
     worked = given[-1].group().strip()[:1] in ("=", "≈")
     at = given[-1] if worked else given[0]
     asked = telling(page.question)
     named = (
-        ":" in at.group()
+        chained
+        or ":" in at.group()
         or _GENERIC.search(sentence, 0, at.start())
         or (worked and _CONCLUDES.search(sentence, 0, at.start()))
     )

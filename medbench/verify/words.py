@@ -204,6 +204,8 @@ _WEIGHED = re.compile(r"\b(yes|no|maybe)\b(?=\s?[:(]\s?\d)", re.I)
 
 def first(page: Page) -> Found | None:
     """The reply begins with yes, no or maybe as its answer."""
+    if bare := _BARE_FIRST.match(page.text):
+        return after(bare[1], page.choices)
     match = _FIRST.match(page.text)
     if match and _WEIGHED.match(page.text, match.start(1)) and len(set(_WEIGHED.findall(page.low))) > 1:
         return AMBIGUOUS
@@ -212,6 +214,7 @@ def first(page: Page) -> Found | None:
     return None
 
 
+_BARE_FIRST = re.compile(r"(yes|no|maybe) (?=[A-Z])")  # "no The vaccine had no effect"
 COURTESY = re.compile(
     r",? (?:of course|sure|certainly|i(?:'ll| will| can| see|'d| have| understand)|let me|let's|that(?:'s|"
     r" is) an? (?:good|"
