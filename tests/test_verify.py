@@ -55,6 +55,11 @@ MCQ_CASES = [
     ("It is not heparin, warfarin, aspirin, or vitamin D.", "no_answer"),
     ("Thrombosis is treated with heparin. Rickets is treated with vitamin D.", "no_answer"),
     ("Diagnosis first.\n\nRule out:\nAspirin", "no_answer"),
+    # Explanations of other options turn nothing.
+    ("The answer is C.\n\nA. Heparin acts on thrombin, this is wrong. B. Warfarin inhibits vitamin K.", "C"),
+    ("The answer is C. It lasts for days and binds for good. Actually, warfarin inhibits vitamin K.", "C"),
+    ("Answer: C\n\nThe platelets are blocked for days. After review: heparin acts on thrombin.", "C"),
+    ("The answer is C. However, heparin acts sooner, so it is given in the hospital.", "C"),
     # A later turn settles.
     ("Answer: D\n\nOops. C.", "C"),
     ("Answer: D\n\nOn review, that is wrong. The right one is C.", "C"),

@@ -13,8 +13,12 @@ from medbench.verify.text import backwards
 _CUE = re.compile(
     r"\b(?:wait|hold on|actually|correction|on second thought|let me (?:re\w+|correct)|"
     r"i (?:made|was) (?:a mistake|wrong)|scratch that|no,|sorry,|i meant?|hmm|"
-    r"reconsider\w*|rather,|change my|edit:|revised:|update:|kidding|apolog\w+|oops|on review|after review|"
-    r"re-?reading|critique|misread|then again|(?:that|this) is wrong)(?:\b|(?<=:))",
+    r"reconsider\w*|rather,|change my|edit:|revised:|update:|kidding|apolog\w+|oops|misread)(?:\b|(?<=:))",
+)
+# Right after an answer these turn on it; further on they turn on something else.
+_AT_ONCE = re.compile(
+    r"\b(?:wait|hold on|oops|apolog\w+|misread|on review|after review|re-?reading|critique|then again|"
+    r"(?:that|this) is wrong)\b"
 )
 _SO = re.compile(r"\b(?:but|however)\b[^\n]{1,300}\b(?:so|therefore|thus|hence)\b(?=[^.\n]{1,120}\W*$)")
 _INSTEAD = re.compile(
@@ -69,12 +73,13 @@ def correction(page: Page) -> Found | None:
         stated = last_statement(page, cue.start())
     if instead and (stated is None or instead[0] > stated[0]):
         return instead[1]
+    at_once = _AT_ONCE.search(page.low, start, start + 100) if stated or inside else None
+    cue = at_once or cue
     if cue and page.choices.kind == "mcq" and len(page.text) > cue.end():
         rest = Page.of(page.text[cue.end() :].lstrip(" .,:;!—-\n"), page.choices, page.question)
-        ends = next(
-            (found for rule in _SETTLES if rest.text and (found := rule(rest)) and found.answer), None
-        )
-        if ends and ends.answer:
+        rules = (*_SETTLES, prose.mention) if at_once else _SETTLES
+        ends = next((found for rule in rules if rest.text and (found := rule(rest)) and found.answer), None)
+        if ends:
             return ends
     if page.choices.kind == "mcq" and (so := _SO.search(page.low, max(start, len(page.low) - 600))):
         rest = Page.of(page.text[so.end() - 8 :], page.choices, page.question)
@@ -84,7 +89,7 @@ def correction(page: Page) -> Found | None:
     return stated[1] if stated and inside else None
 
 
-_SETTLES = (implicit.alone, implicit.closing, prose.conclusion, declared.declared, prose.mention)
+_SETTLES = (implicit.alone, implicit.closing, prose.conclusion, declared.declared)
 _MIND = re.compile(
     r"\b(?:wait|actually|correction|scratch that|i meant?|sorry|no)[,.:;!—–-]{1,2}\s{0,3}(?=\S)"
 )
