@@ -777,6 +777,8 @@ def test_what_breakers_found(kind: Kind, gold: str, reply: str, correct: bool) -
         ("Is it so?", "The bridge is 13 feet high.\n\nNo, the boat does not fit.", "no"),
         ("Is it so?", "Any doubt?\n\nNo, none.", None),
         ("Is it so?", "Absolutely.", "yes"),
+        ("Is it so?", 'The answer to your question is:\n\n"No, it does not."', "no"),
+        ("Is it so?", "If the picture is of a lung, the answer is no.", None),
         ("Is it so?", "no The vaccine had no effect on them.", "no"),
         ("Is it so?", "No Man's Land is a novel.", None),
         ("Is it so?", "## Final Answer\n\nyes\n```python\n```", "yes"),

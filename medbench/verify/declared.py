@@ -5,7 +5,7 @@ import re
 from medbench.verify.letters import own_text_end
 from medbench.verify.named import OPTION_LINE, single
 from medbench.verify.page import AMBIGUOUS, Found, Page
-from medbench.verify.stance import denied, unsure
+from medbench.verify.stance import SENTENCE, denied, unsure
 
 _CALLED = re.compile(
     r"(?:is|are|would be|seems?|appears?|fits|remains|looks)(?: to be)?(?: (?:both|all))?"
@@ -67,6 +67,13 @@ def declared(page: Page) -> Found | None:
     if not page.text.isascii():
         letters |= _called_right_in_chinese(page.text)
     return single(letters & set(page.choices.labels)) or _odd_one(page)
+
+
+def declared_first(page: Page) -> Found | None:
+    """The first sentence, finished, calls one option correct."""
+    first, *later = SENTENCE.split(page.text, maxsplit=1)
+    found = declared(Page.of(first, page.choices, page.question)) if later else None
+    return found if found and found.answer else None
 
 
 _CHINESE_RIGHT = re.compile(

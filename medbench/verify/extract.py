@@ -98,7 +98,13 @@ RULES: tuple[Rule, ...] = (
         prose.conclusion,
         early=prose.concluded_early,
     ),
-    Rule("declared", "(A) thins blood too, but (C) is correct. Ask him.", _MCQ, declared.declared),
+    Rule(
+        "declared",
+        "(A) thins blood too, but (C) is correct. Ask him.",
+        _MCQ,
+        declared.declared,
+        early=declared.declared_first,
+    ),
     Rule("declared", "A is true.\nB is false.\nC is true.\nD is false.", _MULTI, declared.each_judged),
     Rule("qualified", "The expert's answer is C.", _ALL - {"free"}, statement.otherwise),
     Rule(

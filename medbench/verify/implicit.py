@@ -227,6 +227,10 @@ def begins(page: Page) -> Found | None:
     if label is None:
         return _begins_with_text(rows, page.choices)
     at = label.start(label.lastindex or 1)
+    if len(rows) > 1 and opens_by_refusing(rows[1]):
+        return None
+    if rows[0][at : at + 2] == "A:" and own_text_end(rows[0], at, page.choices) == at + 1:
+        return None  # "A: It depends" begins an answer, not option A
     letter = rows[0][at].upper()
     if letter not in page.choices.labels:
         return None
@@ -285,7 +289,7 @@ _POWER = re.compile(r"[x×*]\s?10\s?\^?")
 _REFUSES = re.compile(
     r"\b(?:i(?:'m| am)? (?:sorry,? (?:but )?i )?(?:really )?"
     r"(?:can't|can not|cannot|won't|will not|should not|shouldn't|(?:am )?unable to|(?:am )?not able to|"
-    r"must (?:respectfully )?decline to)"
+    r"must (?:respectfully )?decline to|(?:am )?not equipped to|don't have the (?:capability|ability) to)"
     r"|sorry,? (?:but )?(?:can't|cannot)|as an? (?:ai|language model)[^.\n]{0,80}?(?:can't|cannot|unable to))"
     r" (?:\w+ ){0,3}?(?:answer|provide|assist|help|determine|diagnose|give|choose|select|pick|view|see|"
     r"interpret|analy[sz]e|identify|offer|make|respond|comply|fulfill|recommend)",
@@ -302,6 +306,8 @@ _REFUSAL_GATES = (
     "unable",
     "not able",
     "decline",
+    "equipped",
+    "don't have the",
 )
 
 

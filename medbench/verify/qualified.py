@@ -24,12 +24,11 @@ _OWN = frozenset((
 _BEFORE = re.compile(r"([\w'-]+)[\s*_\"'(\[#>]*$")
 _PARTS = re.compile(r"[.;:!?|]\s|\n|\*\*|,?\s(?:but|however|so|yet|therefore|thus|hence)\b,?\s(?=.)")
 _LEADS_IN = re.compile(
-    r"\W*(?:(?:but|and|so|while|whereas),? )?(?:if|in|for|with|when|had|were|should|as an?)\b"
-    r"(?! (?:this|these|that|the (?:case|given|above|question|end|present|context|patient|image|picture|"
-    r"figure|"
-    r"light|options?|scenario)|conclusion|summary|short|our|his|her|my|such|light|view|terms|addition|order|"
-    r"all|total|other words|fact|general|question|option|both|mind|a result|brief|line|regard|"
-    r"respect|i (?:had|have|were|must)|we|\w+ing)\b)",
+    r"\W*(?:(?:but|and|so|while|whereas),? )?(?:(?:if|when|had|were|should)\b(?! (?:i|we|you|\w+ing)\b)"
+    r"|(?:in|for|with|as an?)\b(?! (?:this|these|that|the (?:case|given|above|question|end|present|context|"
+    r"patient|image|picture|figure|light|options?|scenario)|conclusion|summary|short|our|his|her|my|such|"
+    r"light|view|terms|addition|order|all|total|other words|fact|general|question|option|both|mind|"
+    r"a result|brief|line|regard|respect|\w+ing)\b))"
 )
 _ONLY_SEEMS = re.compile(
     r"\b(?:at first|initially|looks? like|seem(?:s|ed)?|appears?|appeared|on the surface|unless|"
@@ -47,7 +46,8 @@ _LABEL = re.compile(
 )
 _OF = re.compile(
     r"\w+(?: \w+)? (?:given\b(?! (?:the|this|that|these|his|her)\b)|of (?:a|my|most|many)\b|"
-    r"(?:with|for|in|to)\b(?! (?:this|the|these|that|our|his|her|all|my|question|be|fact|order|addition)\b))"
+    r"(?:with|for|in|to)\b(?! (?:this|the|these|that|our|your|his|her|all|my|each|question|number|"
+    r"problem|q\d*|be|fact|order|addition)\b))"
 )
 # In Chinese the clause up to "select" or "answer" is listed.
 _CHINESE_CLAUSE = re.compile(r"[,。.;:!?\n、]|\s-\s")

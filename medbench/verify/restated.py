@@ -11,7 +11,7 @@ from medbench.verify.text import plain
 
 _SAYS = re.compile(
     r"\b(?:(?:is|are|was|were|lies|lie)"
-    r"(?: (?:most )?(?:typically|usually|normally|generally|likely|probably))?"
+    r"(?: (?:most )?(?:typically|usually|normally|generally|likely|probably|indeed|clearly))?"
     r"(?: (?:located|positioned|found|seen|situated|visible))?(?: (?:on|in|at|within|to)(?= the\b))?"
     r"|(?:typically |usually |normally )?lies (?:on|in|at)"
     r"|shows?|contains?|has|have|belongs? to|appears? to be|seems? to be) "

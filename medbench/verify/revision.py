@@ -6,7 +6,7 @@ from medbench.verify import declared, implicit, prose
 from medbench.verify.choose import tail
 from medbench.verify.letters import letter_at
 from medbench.verify.page import AMBIGUOUS, Found, Page
-from medbench.verify.stance import denied
+from medbench.verify.stance import SENTENCE, denied
 from medbench.verify.statement import last_statement
 from medbench.verify.text import backwards
 
@@ -74,6 +74,8 @@ def correction(page: Page) -> Found | None:
     if instead and (stated is None or instead[0] > stated[0]):
         return instead[1]
     at_once = _AT_ONCE.search(page.low, start, start + 100) if stated or inside else None
+    if at_once and len(SENTENCE.split(page.text[start : at_once.start() + 1])) > 2:
+        at_once = None
     cue = at_once or cue
     if cue and page.choices.kind == "mcq" and len(page.text) > cue.end():
         rest = Page.of(page.text[cue.end() :].lstrip(" .,:;!—-\n"), page.choices, page.question)

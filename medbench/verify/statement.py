@@ -12,7 +12,7 @@ from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, OUTSIDE, Found, Page
 from medbench.verify.qualified import qualified
 from medbench.verify.stance import HEARSAY, MUSED, SENTENCE, denied
-from medbench.verify.text import backwards
+from medbench.verify.text import backwards, plain
 
 _LAST_LINE = re.compile(
     r"(?:^|\n)[ \t*_#>]{0,6}(?i:(?:so|thus|therefore|hence)?,? ?(?:the )?"
@@ -83,6 +83,7 @@ _CHINESE_WRONG = re.compile(
     r"(?:错误|不正确|不符合|不是|不对|有误|不选|排除|不妥|欠妥|不当|不合适|×)"
 )
 _FINAL = re.compile(r"(?m)^[\s*_#]{0,4}(?:final )?answer:[\s*_]{0,4}\(?([a-z]|yes|no|maybe)(?=[).*_,]|\s*$)")
+_LOOPED = re.compile(r"\banswer is:?[\s*(]{0,3}([a-z]|yes|no|maybe)\b")
 _WEIGHED = re.compile(r"(?m)^\W*(?:final )?answer:\W*([a-z])\)?\W{0,3}\d{1,3}\s?%")
 _HEADED = re.compile(r"【答案】[\s:]{0,3}([A-Z](?:[、,]?[A-Z])*)")
 _CONDITION = re.compile(
@@ -127,6 +128,12 @@ def statement(page: Page) -> Found | None:
     if "【答案】" in page.text and len(set(_HEADED.findall(page.text))) > 1:
         return AMBIGUOUS
     stated = last_statement(page)
+    if stated and page.low.count("answer is") > 3:
+        looped = list(_LOOPED.finditer(page.low))[-4:]
+        if len({one[1] for one in looped}) > 1 and stated[0] < looped[-1].end() < len(
+            page.text.rstrip(" .)*")
+        ):
+            return AMBIGUOUS
     weighed = list(_WEIGHED.finditer(page.low)) if stated and "%" in page.low else []
     if stated and len({one[1] for one in weighed}) > 1 and stated[0] < weighed[-1].end():
         return AMBIGUOUS
@@ -172,6 +179,9 @@ def otherwise(page: Page) -> Found | None:
     stated = _last_statement(page, 0, outright=False)
     if stated is None or _TURNED.search(page.low, stated[0]):
         return None
+    before = page.low[max(0, stated[0] - 90) : stated[0]].rpartition("\n")[2]
+    if _IF.match(re.split(r"[.!?:;]\s", before)[-1]):
+        return None
     if page.choices.kind == "mcq":
         rest = Page.of(page.text[stated[0] :], page.choices, page.question)
         texts = named.texts_named(rest.text, rest) if len(rest.text) < prose.LONG else set()
@@ -179,6 +189,7 @@ def otherwise(page: Page) -> Found | None:
     return stated[1] if len(SENTENCE.split(page.text[stated[0] :].strip())) == 1 else None
 
 
+_IF = re.compile(r"\W{0,3}(?:if|unless|had|were|should)\b(?! (?:we|you|i)\b)")
 _TURNED = re.compile(
     r"\b(?:but|however|instead|actually|then|should have been|disagree|n't|not|careful\w*|revised|"
     r"re-?read\w*|"
@@ -245,7 +256,7 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
         return None, ""
     said = page.text[end : end + 700].lstrip("\n \t*:_")
     found = tail(said, page.choices)
-    if page.choices.kind == "mcq" and found and found.answer and _by_case(said, found.answer):
+    if page.choices.kind == "mcq" and found and found.answer and _and_another(said, found.answer, page):
         return AMBIGUOUS, ""
     if found is AMBIGUOUS and page.choices.kind == "number" and page.choices.form == "number":
         found = values.new(SENTENCE.split(said, maxsplit=1)[0], page.question, besides=True) or found
@@ -273,6 +284,18 @@ _OTHER_CASE = re.compile(
     r"|or the answer (?:is|could be)|otherwise|alternatively,?)"
     r"\s(?:option |it is )?[(*]{0,3}(?P<letter>[A-Z])[)*]{0,3}(?= (?:for|in|if|when)\b|[.,;]|\s*$)"
 )
+
+
+def _and_another(said: str, answer: str, page: Page) -> bool:
+    """Whether a statement goes on with another answer, for another case or on the next line of a list."""
+    if _by_case(said, answer):
+        return True
+    rows = [row for row in said.split("\n")[:8] if row.strip()] if said[:2] in _BULLETS else []
+    items = {page.choices.texts.get(plain(row[2:])) for row in rows if row[:2] in _BULLETS}
+    return bool(items - {None, "", answer})
+
+
+_BULLETS = ("- ", "* ", "• ")
 
 
 def _by_case(said: str, answer: str) -> bool:
