@@ -4,22 +4,23 @@
 
 Real replies: GPT-4o's chains of thought on MMMU-Pro, medical subjects (286, about 1,090 characters), where
 the shared data are beside the checkout, else replies by small models kept in tests/golden. The answer line
-is also rewritten into other usual forms, and cut off. Each figure is the best of seven passes in a process
+is also rewritten into other usual forms, and cut off. Each figure is the best of 25 passes in a process
 of its own time; "first pass" grades questions never seen before, as a new process does.
 
-Last, 2026-11-24, one core, Python 3.11; one bare regex on the same replies: 120,000 to 140,000 a second:
+Last, 2026-11-28, one core of a shared machine, Python 3.11; one bare regex on the same replies: 95,000 to
+110,000 a second (120,000 to 140,000 where 47,100 of the first row were measured on 2026-11-24):
 
-| replies                  |   n | characters | first pass | best of 7 |
-|--------------------------|----:|-----------:|-----------:|----------:|
-| as published (Answer: X) | 286 |      1,087 |   38,600/s |  47,100/s |
-| boxed                    | 286 |      1,088 |   24,000/s |  27,600/s |
-| answer tags              | 286 |      1,097 |   21,500/s |  22,400/s |
-| JSON                     | 286 |      1,101 |   19,200/s |  19,900/s |
-| sentence                 | 286 |      1,127 |   15,800/s |  16,800/s |
-| head                     | 286 |      1,121 |    9,600/s |  15,900/s |
-| bold line                | 286 |      1,107 |    3,500/s |   3,800/s |
-| answer line cut off      | 286 |      1,077 |      850/s |   1,050/s |
-| small models, all styles | 503 |        147 |    4,400/s |   6,100/s |
+| replies                  |   n | characters | first pass | best of 25 |
+|--------------------------|----:|-----------:|-----------:|-----------:|
+| as published (Answer: X) | 286 |      1,087 |   31,500/s |   42,200/s |
+| boxed                    | 286 |      1,088 |    8,100/s |   17,500/s |
+| answer tags              | 286 |      1,097 |   13,000/s |   14,000/s |
+| JSON                     | 286 |      1,101 |   12,600/s |   13,000/s |
+| sentence                 | 286 |      1,127 |    7,500/s |    8,200/s |
+| head                     | 286 |      1,121 |    6,300/s |    7,900/s |
+| bold line                | 286 |      1,107 |    1,800/s |    2,100/s |
+| answer line cut off      | 286 |      1,077 |      500/s |      640/s |
+| small models, all styles | 503 |        147 |    2,500/s |    3,400/s |
 """
 
 import ast
@@ -100,9 +101,9 @@ def reworded(cases: Sequence[Case], form: str) -> list[Case]:
 
 
 def rate(cases: Sequence[Case], grade: Callable[[str, Example], object]) -> tuple[float, float]:
-    """Replies a second in the first pass and in the best of seven, by the process's own clock."""
+    """Replies a second in the first pass and in the best of 25, by the process's own clock."""
     times = []
-    for _ in range(7):
+    for _ in range(25):
         started = time.process_time()
         for example, reply in cases:
             grade(reply, example)

@@ -5,15 +5,15 @@ import re
 from medbench.verify.page import Choices
 from medbench.verify.text import plain
 
-# Each begins with a literal line break, which lets the search skip quickly.
+# Each begins with a literal line break, which lets the search skip quickly, and gives nothing back.
 _HEADING = re.compile(
-    r"\n(?=[UHIQFNSCu问题\s#*>-])(?:\s{0,3}(?:[#*>-]{1,4}\s?)?(?=[UHIQFNSC问题])"
+    r"\n\s{0,3}+(?:[#*>-]{1,4}+\s?+)?+(?:(?=[UHIQFNSC问题])"
     r"(?:(?:User|Human|Instruction|Input|Q|Follow-up(?: question)?|Now you try|Self-check|Case|问题|题目)"
     r"(?: \d{1,2})?(?: ?\([^()\n]{0,40}\))?\s?:|Case \d{1,2}\.|Next\n)|user\n)"
 )
 _NUMBERED = re.compile(r"\n\n\s{0,3}\d{1,3}[.)]\s[^\n]{30,600}\?\s*\n")
 _LIST = re.compile(
-    r"\n(?=[A(*\s])\s{0,3}[(*]{0,2}A[).:]\*{0,2}\s?(?P<a>[^\n]{1,200})"
+    r"\n\s{0,3}+[(*]{0,2}+A[).:]\*{0,2}\s?(?P<a>[^\n]{1,200})"
     r"\n{1,2}\s{0,3}[(*]{0,2}B[).:]\*{0,2}\s?(?P<b>[^\n]{1,200})"
 )
 _EXERCISE = re.compile(
