@@ -867,6 +867,7 @@ def test_a_sentence_may_answer_yes_or_no(question: str, reply: str, human: str |
             "Let's say the total is 20.\n\n10 - 5 = 5\n\nTherefore, there are 5 objects left.",
             "5",
         ),
+        ("How many mL per hour is that?", "8 hours times 1,000 mL, which is 17 mL per hour.", "17 mL/hour"),
         ("How many objects are left?", "5 - 3 = 2\n\nSo, there are two objects left.", "2"),
         (
             "What is the limit at -1?",
@@ -913,6 +914,9 @@ def test_a_sentence_may_give_the_number(question: str, reply: str, human: str | 
         ("Which lesion is it?", "melanoma", "The diagnosis is melanoma.\n\nIts borders are irregular.", True),
         ("Which lesion is it?", "nevus", "The diagnosis is melanoma, not nevus.", False),
         ("Which disease is seen?", "pneumonia", "No pneumonia is seen.", False),
+        ("What is the diagnosis?", "gout", "Gout, the classic one. The joint is red and hot today.", True),
+        ("What is the diagnosis?", "gout", "Final answer: The diagnosis is gout, as seen in the toe", True),
+        ("What is the diagnosis?", "gout", "The joint is red. It may be gout. \\boxed{}", False),
         ("What is the diagnosis?", "gout", "The diagnosis is gout (ruled out).", False),
         ("What is the diagnosis?", "gout", "The diagnosis is gout, which has been excluded.", False),
         ("What is the diagnosis?", "gout", "The diagnosis is gout. No, sepsis.", False),

@@ -116,7 +116,7 @@ def test_doubtful_letters_are_read_as_one_of_the_possible_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "least"), [("yesno", 0.98), ("number", 0.9), ("closed", 0.6), ("open", 0.65)]
+    ("kind", "least"), [("yesno", 0.98), ("number", 0.9), ("closed", 0.8), ("open", 0.75)]
 )
 def test_other_kinds(kind: str, least: float) -> None:
     """Yes and no and numbers are read as people read them; phrases in whole sentences often are not found."""

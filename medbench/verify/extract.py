@@ -32,6 +32,7 @@ from medbench.verify import (
 from medbench.verify.labels import lettered
 from medbench.verify.page import OUTSIDE, Found, Page, choices
 from medbench.verify.text import visible
+from medbench.verify.wording import wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,13 @@ RULES: tuple[Rule, ...] = (
     Rule("closing", "Both trials agree. So, yes.", _YESNO, words.last),
     Rule("opening", "C. Aspirin\n\nIt inhibits COX.", _MCQ, implicit.opening, early=implicit.opened),
     Rule("opening", "Yes, both trials agree.", _YESNO, words.first, early=words.first),
-    Rule("opening", "Left lung.\n\nThe opacity lies on the left side.", _PHRASE, phrases.first),
+    Rule(
+        "opening",
+        "Left lung.\n\nThe opacity lies on the left side.",
+        _PHRASE,
+        phrases.first,
+        early=phrases.first,
+    ),
     Rule("nothing", "None of the options is right.", _MCQ, prose.nothing),
     Rule(
         "conclusion",
@@ -206,6 +213,8 @@ def _cut_in(text: str, reading: Reading) -> bool:
         return True
     if _GOES_ON.search(text) and _GOES_ON.sub("", text).rstrip(" *_.,)\"'").endswith(answer):
         return True
+    if " " in answer and text[-1].isalnum() and answer.endswith(wording(text[-40:].split()[-1])):
+        return True  # within a phrase
     if len(answer) == 1 and answer.isalpha():
         stated = reading.rule == "statement" and answer != "A"
         alone = text[-1] in (answer, answer.lower()) and not text[-2:-1].isalnum()

@@ -271,6 +271,8 @@ _TALK = re.compile(
 
 def whole(page: Page) -> Found | None:
     """The whole reply, when it is short enough to be nothing but the answer."""
+    if page.choices.kind in ("closed", "open") and _EMPTY_FORM.search(page.text):
+        return None
     if page.choices.kind == "number" and (len(page.text) > 80 or "?" in page.text):
         return None
     worked = page.choices.form == "number" and UNWORKED.search(_POWER.sub("", page.text.rpartition("=")[2]))
@@ -281,6 +283,7 @@ def whole(page: Page) -> Found | None:
     return span(page.text, page.choices)
 
 
+_EMPTY_FORM = re.compile(r"oxed ?\{\s*\}|<answer>\s*</answer>")
 _POWER = re.compile(r"[x×*]\s?10\s?\^?")
 
 

@@ -157,20 +157,23 @@ _TELLS = re.compile(
 
 
 _OPENS = re.compile(r"[\s*_\"']{0,6}([^\n.;:?#*]{1,60})[*\"]{0,3}(?:\.(?=\s|\*)[*_]{0,3}|(?=\n))\s{0,4}")
+_TALKS = re.compile(
+    r"(?:let|sure|okay|ok|certainly|of course|hello|hi|here|i|i'm|we|as|to|thank|first|well|sorry|step|"
+    r"question)\b",
+    re.I,
+)
+_APPOSED = re.compile(r", (?:the|an?|which|also)\b")
 _SENTENCE = re.compile(r"(?!or\b|and\b|[-*•\d])[^.\n]{25}", re.I)
 
 
 def first(page: Page) -> Found | None:
     """The reply begins with a few words on their own, and goes on in whole sentences."""
     opens = _OPENS.match(page.text)
-    if (
-        opens is None
-        or not len(opens[1]) > 1
-        or len(opens[1].split()) > 6
-        or not _SENTENCE.match(page.text, opens.end())
-    ):
+    if opens is None or not _SENTENCE.match(page.text, opens.end()) or _TALKS.match(opens[1]):
         return None
-    return inside(opens[1], page.choices)
+    if len(opens[1]) < 2 or len(opens[1].split()) > 6:
+        return None
+    return inside(_APPOSED.split(opens[1], maxsplit=1)[0], page.choices)
 
 
 # What stands in brackets may be left out, unless it tells one answer from another.

@@ -16,7 +16,10 @@ _SAYS = re.compile(
     r"|(?:typically |usually |normally )?lies (?:on|in|at)"
     r"|shows?|contains?|has|have|belongs? to|appears? to be|seems? to be) "
 )
-_CUT = re.compile(r"[.;\n]|, (?:which|as|specifically|with|and|an?|the|indicat\w+|suggest\w+)\b|\s\(")
+_CUT = re.compile(
+    r"[.;\n]|, (?:which|as|behind|near|just|between|below|above|specifically|with|and|an?|the|indicat\w+|"
+    r"suggest\w+)\b|\s\("
+)
 _TAKES_BACK = re.compile(
     r"\b(?:not?|never|without|ruled out|excluded|another|incorrect|wrong|unlikely|rejected|false|if|unless|"
     r"or|as well|also|but)\b|\?",
@@ -29,6 +32,12 @@ _NEXT_TAKES_BACK = re.compile(
 _GENERIC = frozenset(
     ("diagnosi", "description", "answer", "finding", "abnormality", "condition", "likely", "best")
 )
+
+
+def stated(said: str, page: Page) -> Found | None:
+    """The answer in a sentence after "the answer is": "Final answer: The mass is in the left lung."."""
+    sentence = SENTENCE.split(said, maxsplit=1)[0]
+    return phrase(Page.of(sentence, page.choices, page.question)) if _SAYS.search(sentence) else None
 
 
 def phrase(page: Page) -> Found | None:

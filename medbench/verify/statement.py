@@ -6,7 +6,7 @@ Anchor words are found first, from the end of the reply; only around them is any
 import re
 
 from medbench.schema import LETTERS
-from medbench.verify import foreign, letters, named, prose, values
+from medbench.verify import foreign, letters, named, prose, restated, values
 from medbench.verify.choose import span, tail
 from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, OUTSIDE, Found, Page
@@ -256,6 +256,8 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
         return None, ""
     said = page.text[end : end + 700].lstrip("\n \t*:_")
     found = tail(said, page.choices)
+    if page.choices.kind in ("closed", "open") and found and found.answer:
+        found = restated.stated(said, page) or found
     if page.choices.kind == "mcq" and found and found.answer and _and_another(said, found.answer, page):
         return AMBIGUOUS, ""
     if found is AMBIGUOUS and page.choices.kind == "number" and page.choices.form == "number":

@@ -75,7 +75,7 @@ def number(page: Page) -> Found | None:
         return _dated(given[-1], page)
     if _THUS.match(sentences[-1]) and not _has_digit(sentences[-1]):
         return _counted(sentences[-1], page)
-    last = _given(given[-1], page)
+    last = _given(given[-1], page) or _of_its_unit(given[-1], page)
     if last is None and _EXISTS.match(given[-1]) and not _CONTRAST.search(given[-1]):
         last = _concluded(given[-1], page)
     concluding = next((part for part in reversed(given) if _THUS.match(part)), None)
@@ -191,6 +191,25 @@ def _counted(sentence: str, page: Page) -> Found | None:
         named = telling(" ".join(sentence[none[0].end() :].split()[:4]))
         return Found("0") if named & telling(page.question) else None
     return Found(str(numbers.Quantity(counts.pop() or 0.0))) if len(counts) == 1 else None
+
+
+_BOUND = re.compile(
+    r"\b(?:at least|at most|(?:more|less|fewer) than|over|under|up to|between|almost|nearly)\b", re.I
+)
+_UNIT_ASKED = re.compile(r"\bhow (?:many|much) ([a-z/]{1,15}(?: per [a-z]{1,10})?)\b", re.I)
+
+
+def _of_its_unit(sentence: str, page: Page) -> Found | None:
+    """The one number in `sentence` that stands before what is counted: "17 mL per hour"."""
+    unit = _UNIT_ASKED.search(page.question)
+    left_open = _OPEN.search(sentence) or _BOUND.search(sentence) or other_value(sentence, page.question)
+    if unit is None or left_open or "?" in sentence:
+        return None
+    found = re.findall(rf"(?<![\w.,^*/+-])(\d[\d.,]*) ?{re.escape(unit[1])}\b", sentence, re.I)
+    known = numbers.listed(numbers.tidy(page.question), also_bounds=True)
+    values = {value.replace(",", "") for value in found} - {str(quantity.number) for _, quantity in known}
+    read = numbers.inside(values.pop(), page.choices) if len(values) == 1 else None
+    return read if read and read.answer else None
 
 
 _BETWEEN_EQUATIONS = re.compile(r"[;,]\s")
