@@ -917,6 +917,8 @@ def test_a_sentence_may_give_the_number(question: str, reply: str, human: str | 
         ("What is the diagnosis?", "gout", "Gout, the classic one. The joint is red and hot today.", True),
         ("What is the diagnosis?", "gout", "Final answer: The diagnosis is gout, as seen in the toe", True),
         ("What is the diagnosis?", "gout", "The joint is red. It may be gout. \\boxed{}", False),
+        ("Which side is it?", "X", "So, the answer is X.", False),
+        ("Which chromosome is it?", "X", "So, the answer is X.", True),
         ("What is the diagnosis?", "gout", "The diagnosis is gout (ruled out).", False),
         ("What is the diagnosis?", "gout", "The diagnosis is gout, which has been excluded.", False),
         ("What is the diagnosis?", "gout", "The diagnosis is gout. No, sepsis.", False),

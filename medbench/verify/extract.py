@@ -131,7 +131,13 @@ RULES: tuple[Rule, ...] = (
     Rule("refusal", "I'm sorry, but I can't provide a diagnosis.", _ALL - {"free"}, implicit.refuses),
     Rule("restated", "There is no effusion.", _YESNO, affirmed.word, early=affirmed.word_early),
     Rule("restated", "The drug that was given is aspirin, which is rare.", _PHRASE, restated.phrase),
-    Rule("conclusion", "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.", _NUMBER, values.number),
+    Rule(
+        "conclusion",
+        "It is 14 mg twice.\nHence the dose is 2 x 14 = 28 mg.",
+        _NUMBER,
+        values.number,
+        early=values.counted_early,
+    ),
     Rule("whole", "left lung", _WORDS, implicit.whole),
 )
 """Every rule, in the order in which they are asked."""

@@ -257,7 +257,8 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
     said = page.text[end : end + 700].lstrip("\n \t*:_")
     found = tail(said, page.choices)
     if page.choices.kind in ("closed", "open") and found and found.answer:
-        found = restated.stated(said, page) or found
+        placeholder = _PLACEHOLDER.match(said) and not _NAMES_X.search(page.question)
+        found = OUTSIDE if placeholder else restated.stated(said, page) or found
     if page.choices.kind == "mcq" and found and found.answer and _and_another(said, found.answer, page):
         return AMBIGUOUS, ""
     if found is AMBIGUOUS and page.choices.kind == "number" and page.choices.form == "number":
@@ -275,6 +276,10 @@ def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
     return (NOTHING if found is None and _ABSENT.match(low, end) else found), ""
 
 
+_PLACEHOLDER = re.compile(
+    r"[\s*_\"'(\[]{0,4}X[*_\"')\].]{0,4}\s*(?:$|\n)"
+)  # "the answer is X", as prompts put it
+_NAMES_X = re.compile(r"chromosome|factor|nerve|letter|gene|sex|type|class|stage", re.I)
 _REMARK = re.compile(
     r"[\s*_\"'(:]{0,6}(?:option |choice )?[(*]{0,3}[a-z][)*]{0,3}(?: first\b| (?:is|are|was|does|acts|"
     r"would|can)\b"

@@ -194,7 +194,9 @@ def _counted(sentence: str, page: Page) -> Found | None:
 
 
 _BOUND = re.compile(
-    r"\b(?:at least|at most|(?:more|less|fewer) than|over|under|up to|between|almost|nearly)\b", re.I
+    r"\b(?:at least|at most|(?:more|less|fewer) than|over|under|up to|between|almost|nearly)\b"
+    r"|\d ?(?:hundred|thousand|million|billion|dozen)",
+    re.I,
 )
 _UNIT_ASKED = re.compile(r"\bhow (?:many|much) ([a-z/]{1,15}(?: per [a-z]{1,10})?)\b", re.I)
 
@@ -210,6 +212,12 @@ def _of_its_unit(sentence: str, page: Page) -> Found | None:
     values = {value.replace(",", "") for value in found} - {str(quantity.number) for _, quantity in known}
     read = numbers.inside(values.pop(), page.choices) if len(values) == 1 else None
     return read if read and read.answer else None
+
+
+def counted_early(page: Page) -> Found | None:
+    """The one number before what is counted, in a reply that goes on after it."""
+    body = page.text[:-20]
+    return _of_its_unit(body, page) if not _WORKING.match(page.text) else None
 
 
 _BETWEEN_EQUATIONS = re.compile(r"[;,]\s")
