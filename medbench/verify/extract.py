@@ -23,7 +23,6 @@ from medbench.verify import (
     restated,
     revision,
     several,
-    stance,
     statement,
     turns,
     values,
@@ -185,8 +184,6 @@ def read(reply: str, example: Example, finish: Finish = "stop") -> Reading:
         return Reading(letter, "statement", "scored")
     form = numbers.form(example.gold) if kind == "number" else "number"
     page = Page.of(turns.without_offers(text), choices(kind, example.options, form), example.question)
-    if not page.choices.texts.keys() & {"no", "false"} and stance.taken_back(page.text):
-        return Reading(None, "correction", "ambiguous")
     explicit_rules, early_rules, other_rules = _BY_KIND[kind]
     reading = _ask(explicit_rules, page)
     if finish == "length":

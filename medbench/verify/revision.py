@@ -6,7 +6,7 @@ from medbench.verify import declared, implicit, prose
 from medbench.verify.choose import tail
 from medbench.verify.letters import letter_at
 from medbench.verify.page import AMBIGUOUS, Found, Page
-from medbench.verify.stance import SENTENCE, denied
+from medbench.verify.stance import SENTENCE, denied, taken_back
 from medbench.verify.statement import last_statement
 from medbench.verify.text import backwards
 
@@ -20,7 +20,7 @@ _AT_ONCE = re.compile(
     r"\b(?:wait|hold on|oops|apolog\w+|misread|on review|after review|re-?reading|critique|then again|"
     r"(?:that|this) is wrong)\b"
 )
-_SO = re.compile(r"\b(?:but|however)\b[^\n]{1,300}\b(?:so|therefore|thus|hence)\b(?=[^.\n]{1,120}\W*$)")
+_SO = re.compile(r"\b(?:but|however)\b[^\n]{1,300}\b(?P<so>so|therefore|thus|hence)\b(?=[^.\n]{1,120}\W*$)")
 _INSTEAD = re.compile(
     r"(?:(?:\bno,? )?\b(?:wait|actually|correction|sorry|thought|meant?|hmm|reconsidering|rather|"
     r"scratch that|mistake|mind to|edit|revised|update|kidding)"
@@ -57,6 +57,8 @@ def _turns(low: str) -> bool:
 
 def correction(page: Page) -> Found | None:
     """What a change of mind settles on, if it comes after every box, tag, field and statement."""
+    if not page.choices.texts.keys() & {"no", "false"} and taken_back(page.text):
+        return AMBIGUOUS  # where "false" may be the answer, "this is false" gives it
     inside = max(page.text.rfind("oxed{"), page.low.rfind("answer>"), page.low.rfind('":'), 0)
     stated = None if inside else last_statement(page)
     start = stated[0] if stated else inside
@@ -84,7 +86,7 @@ def correction(page: Page) -> Found | None:
         if ends:
             return ends
     if page.choices.kind == "mcq" and (so := _SO.search(page.low, max(start, len(page.low) - 600))):
-        rest = Page.of(page.text[so.end() - 8 :], page.choices, page.question)
+        rest = Page.of(page.text[so.start("so") :], page.choices, page.question)
         ends = declared.declared(rest) or prose.conclusion(rest)
         if ends and ends.answer:
             return ends

@@ -11,7 +11,7 @@ SENTENCE = re.compile(r"(?<=[.!?])(?<!\n[A-Z]\.)(?<!^[A-Z]\.)(?<![-*] [A-Z]\.)\s
 # What leaves a sentence open, by how much it leaves open.
 HEARSAY = (
     r"(?:he|she|they|some|many|most|people|students?|others|someone|everyone|friend|textbook)"
-    r"(?: (?:\w+ )?(?:says?|said|thinks?|thought|claim(?:s|ed)?|believed?s?|answer(?:s|ed)?|picks?|"
+    r"(?: (?:\w+ )?(?:says?|said|thinks?|thought|claim(?:s|ed)?|believe[sd]?|answer(?:s|ed)?|picks?|"
     r"chooses?|selects?|argues?)\b)"
 )
 MUSED = "maybe|perhaps|possibly"
@@ -72,7 +72,8 @@ _THIS_IS_WRONG = re.compile(rf"(?:^|[.!?\n]){_WRONG_ITSELF}\W*$", re.I)
 _FALSE_HEADING = re.compile(
     r"\b(?:incorrect|wrong|false|not|excluded?|eliminated|rejected|ruled? out|less|least|also|others?|"
     r"unlikely|"
-    r"distractors?|differentials?|alternatives?|mimics?|must not miss|if)\b.{0,60}(?::\W*|[a-z]\s*)$",
+    r"distractors?|differentials?|alternatives?|mimics?|must not miss|if)\b.{0,60}:\W*$"
+    r"|\b(?:rule out|exclude|consider)\s*$",
     re.I,
 )
 

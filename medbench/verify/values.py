@@ -216,7 +216,7 @@ def _of_its_unit(sentence: str, page: Page) -> Found | None:
 
 def counted_early(page: Page) -> Found | None:
     """The one number before what is counted, in a reply that goes on after it."""
-    body = page.text[:-20]
+    body = page.text[:-20]  # a number at the very end may go on
     return _of_its_unit(body, page) if not _WORKING.match(page.text) else None
 
 
