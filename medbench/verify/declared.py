@@ -5,6 +5,7 @@ import re
 from medbench.verify.letters import own_text_end
 from medbench.verify.named import OPTION_LINE, single
 from medbench.verify.page import AMBIGUOUS, Found, Page
+from medbench.verify.sentences import wants_false
 from medbench.verify.stance import SENTENCE, denied, unsure
 
 _CALLED = re.compile(
@@ -91,9 +92,6 @@ _RIGHT = re.compile(r"\bcorrect\b|\btrue\b|[-–—:] yes\W*$|✅|✓|✔|(?<![�
 _FALSE = re.compile(
     r"\b(?:incorrect|wrong|false|not correct|not true)\b|[-–—:] no\W*$|❌|✗|✘|错误|不正确|有误"
 )
-_ASKS_FALSE = re.compile(
-    r"\b(?:not|except|incorrect|false|wrong|least)\b|错误|不正确|不恰当|不属于|不是|不符合|除外"
-)
 
 
 _TICK = re.compile(r"(?:\(correct\)|✓|✔|✅|☑|(?:←|<-+) ?correct)\W*$", re.I)
@@ -139,7 +137,7 @@ def each_judged(page: Page) -> Found | None:
             called.setdefault(letter, set()).add(verdict[2] in ("正确", "符合题意"))
     if set(called) != set(page.choices.labels) or any(len(said) > 1 for said in called.values()):
         return None
-    wanted = _ASKS_FALSE.search(page.question.lower()) is None
+    wanted = not wants_false(page.question)
     letters = sorted(letter for letter, said in called.items() if said == {wanted})
     return Found("".join(letters)) if letters else None
 

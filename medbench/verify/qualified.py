@@ -6,16 +6,17 @@ else may stand there has no end.
 
 import re
 
+from medbench.verify.text import line_before
+
 _OWN = frozenset((
     "the", "my", "our", "an", "final", "correct", "right", "best", "true", "actual", "real", "likely",
     "probable", "appropriate", "accurate", "suitable", "overall", "single", "only", "one", "definitive",
     "revised", "corrected", "updated", "new", "this", "so", "therefore", "thus", "hence", "and", "is", "that",
     "conclusion", "preferred", "precise", "exact", "expected", "required", "short", "direct", "simple",
-    "boxed", "primary", "main", "top", "in", "to", "summary", "closest", "reasonable", "optimal",
-    "plausible", "good", "better", "clear",
-    "own", "following", "select", "choose", "give", "output", "provide", "submit", "enter", "mark",
-    "conclude", "with", "of",
-    "for", "multiple", "choice", "numeric", "numerical", "integer", "letter", "logical", "complete", "full",
+    "boxed", "primary", "main", "top", "in", "to", "summary", "closest", "reasonable", "optimal", "plausible",
+    "good", "better", "clear", "own", "following", "select", "choose", "give", "output", "provide", "submit",
+    "enter", "mark", "conclude", "with", "of", "for", "multiple", "choice", "numeric", "numerical", "integer",
+    "letter", "logical", "complete", "full",
     "ultimate", "proper", "most", "valid", "consistent", "fitting", "recommended", "predicted", "computed",
     "calculated", "approximate", "estimated", "rounded", "decimal", "are", "as", "response", "option",
     "verified", "consensus", "concise", "also", "then", "a", "b", "c", "d", "e", "q", "which", "where", "it",
@@ -63,7 +64,7 @@ def qualified(low: str, start: int, end: int, noun: bool) -> bool:
 
     `noun`: it is about an "answer" or the like, rather than about what someone would choose.
     """
-    before = low[max(0, start - 90) : start].rpartition("\n")[2]
+    before = line_before(low, start)
     if not low[start].isascii():
         clause = _CHINESE_CLAUSE.split(before)[-1]
         return not _CHINESE_OWN.fullmatch(clause)

@@ -36,8 +36,11 @@ RELATION = re.compile(
 """What in a question makes the order of its words matter: "Is the kidney above the liver?"."""
 
 _WANTS_FALSE = re.compile(
-    r"\b(?:NOT|EXCEPT|LEAST|except|incorrect|false|wrong|least likely)\b"
-    r"|错误|不正确|不恰当|不属于|不是|不符合|除外"
+    r"\b(?:NOT|EXCEPT|LEAST)\b|错误|不正确|不恰当|不属于|不是|不符合|除外"
+    r"|(?i:\b(?:except|incorrect|false|wrong|least|"
+    r"(?:is|are|was|were|would|does|do|can|should|has|have)(?: \w+)? not)\b)"
+    r"(?!.*[.!?]\s+\S)",  # what only the last sentence says
+    re.S,
 )
 
 

@@ -12,7 +12,7 @@ from medbench.verify.letters import exactly, letter_at
 from medbench.verify.page import AMBIGUOUS, NOTHING, OUTSIDE, Found, Page
 from medbench.verify.qualified import qualified
 from medbench.verify.stance import HEARSAY, MUSED, SENTENCE, denied
-from medbench.verify.text import backwards, plain
+from medbench.verify.text import backwards, line_before, plain
 
 _LAST_LINE = re.compile(
     r"(?:^|\n)[ \t*_#>]{0,6}(?i:(?:so|thus|therefore|hence)?,? ?(?:the )?"
@@ -179,7 +179,7 @@ def otherwise(page: Page) -> Found | None:
     stated = _last_statement(page, 0, outright=False)
     if stated is None or _TURNED.search(page.low, stated[0]):
         return None
-    before = page.low[max(0, stated[0] - 90) : stated[0]].rpartition("\n")[2]
+    before = line_before(page.low, stated[0])
     if _IF.match(re.split(r"[.!?:;]\s", before)[-1]):
         return None
     if page.choices.kind == "mcq":
@@ -223,14 +223,13 @@ def _last_statement(page: Page, start: int, *, outright: bool = True) -> tuple[i
 
 def _end_of(low: str, anchor: re.Match[str]) -> int:
     """Where the answer should begin after an anchor, as far as can be told."""
-    before = low[max(0, anchor.start() - 90) : anchor.start()].rpartition("\n")[2]
-    return _end_of_phrase(low, anchor, before) or anchor.end()
+    return _end_of_phrase(low, anchor, line_before(low, anchor.start())) or anchor.end()
 
 
 def _around(page: Page, anchor: re.Match[str]) -> tuple[Found | None, str]:
     """What the statement around an anchor says, and which answer it takes back ("" if none)."""
     start, low = anchor.start(), page.low
-    before = low[max(0, start - 90) : start].rpartition("\n")[2]
+    before = line_before(low, start)
     if anchor.group() in _NOUNS and (ahead := _BACKWARD.search(before)):
         conditional = _CONDITION.match(low, anchor.end())
         return None if conditional else _head(page, start - len(before) + ahead.start()), ""

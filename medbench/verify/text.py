@@ -151,6 +151,11 @@ def lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
+def line_before(text: str, at: int) -> str:
+    """The line up to `at`, at most its last 90 characters."""
+    return text[max(0, at - 90) : at].rpartition("\n")[2]
+
+
 def backwards(pattern: re.Pattern[str], text: str, most: int = 200) -> Iterator[re.Match[str]]:
     """The matches of `pattern` from the last to the first, at most `most` of them.
 
