@@ -69,7 +69,7 @@ def test_a_dead_server_ends_the_work_soon() -> None:
         pass
     began = time.monotonic()
     got = ask(server, 500, Options(concurrency=8, retries=2, first_wait=0.01, longest_wait=0.05))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # five hundred rows of retries would take minutes
     assert 16 <= len(got) < 100
     assert all(reply.error for reply in got.values())
 

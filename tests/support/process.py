@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,16 @@ def killed(*arguments: str, home: Path, when: Callable[[], bool], how: int = sig
     process.send_signal(how)
     process.communicate()
     return process.returncode
+
+
+@contextmanager
+def seconds_of_cpu(most: float, what: str) -> Iterator[None]:
+    """Fail when the block takes more processor time than `most`.
+
+    A guard against runaway work (backtracking takes hours), so it is set far above what is usual: how fast
+    something is, is measured in `perf/`.
+    """
+    began = time.process_time()
+    yield
+    spent = time.process_time() - began
+    assert spent < most, f"{what!r}: {spent:.1f} s of processor time"
