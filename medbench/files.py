@@ -4,6 +4,7 @@ $MEDBENCH_HOME (default: the platform's data folder) is private to the user:
 
     sources/    raw splits as fetched, by source and revision      datasets/   what was built
     runs/       one folder per run                                 medbench.lock   revisions seen
+    images/     pictures by the hash of their bytes
 """
 
 import hashlib
@@ -34,10 +35,11 @@ def private(folder: Path) -> Path:
     return folder
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+def write_whole(path: Path, write: Callable[[Path], object], *, sync: bool = True) -> Path:
     """Let `write` fill a temporary sibling, sync it, then rename it to `path`.
 
-    A crash at any moment leaves the old file or the new one, never part of one.
+    A crash at any moment leaves the old file or the new one, never part of one. Without `sync` that holds
+    for a crash of the process, not of the machine: for files that are checked when they are read.
     """
     private(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -45,8 +47,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     temporary = Path(name)
     try:
         write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        if sync:
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,17 +1,21 @@
 """Wording sent to models: reads `prompts.yaml`, turns an Example into chat messages."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import pydantic
 
 from medbench.config import Config, digest, parse, read_yaml
 from medbench.errors import unknown
-from medbench.schema import LETTERS, Example
+from medbench.schema import LETTERS, Example, Kind
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+MARK = re.compile(r"<image (\d)>")
+"""Where a question or an option says that one of its images belongs (MMMU)."""
 
 
 class Prompt(Config):
@@ -25,13 +29,16 @@ class Prompt(Config):
     """How one option is written, a line each."""
     context: str = "{context}\n\n"
     """How an abstract or case note is put before the question."""
+    ask: dict[str, str] = pydantic.Field(default_factory=dict)
+    """What is asked for at `{ask}`, by kind or `kind.lang` (`yesno.zh`); `other` is for all the rest."""
     choices: Literal["letter", "text"] = "letter"
     """What the log-likelihood protocol compares."""
 
     @property
     def hash(self) -> str:
         """Identity of the wording; the origin note is not part of it."""
-        return digest(self.model_dump(exclude={"origin"}))
+        unused = set() if self.ask else {"ask"}
+        return digest(self.model_dump(exclude={"origin"} | unused))
 
 
 @cache
@@ -61,8 +68,20 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
 
 
-def render(prompt: Prompt, example: Example) -> tuple[dict[str, str], ...]:
-    """The chat messages that ask `example` in the words of `prompt`."""
+def asked(prompt: Prompt, kind: Kind, lang: str) -> str:
+    """What a prompt asks for in a question of some kind and language."""
+    for name in (f"{kind}.{lang}", kind, f"other.{lang}", "other"):
+        if name in prompt.ask:
+            return prompt.ask[name]
+    return ""
+
+
+def render(prompt: Prompt, example: Example) -> tuple[dict[str, Any], ...]:
+    """The chat messages that ask `example` in the words of `prompt`.
+
+    With images the user's content is a list of parts, `{"type": "image", "sha256": …}` and
+    `{"type": "text", "text": …}`, else a text.
+    """
     lines = [
         fill(prompt.options, {"letter": letter, "text": text})
         for letter, text in zip(example.labels or LETTERS, example.options, strict=False)
@@ -73,10 +92,34 @@ def render(prompt: Prompt, example: Example) -> tuple[dict[str, str], ...]:
         "letters": ", ".join((example.labels or LETTERS)[: len(lines)]),
         "context": fill(prompt.context, {"context": example.context}) if example.context else "",
     }
-    user = {"role": "user", "content": fill(prompt.user, values).strip()}
+    ask = fill(asked(prompt, example.kind, example.lang), values)
+    listed = f"\n\n{values['options']}" if lines else ""
+    text = fill(prompt.user, {**values, "ask": ask, "listed": listed}).strip()
+    user = {"role": "user", "content": list(parts(text, example.images)) if example.images else text}
     if prompt.system is None:
         return (user,)
     return ({"role": "system", "content": prompt.system}, user)
+
+
+def parts(text: str, images: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """The parts of a message: images that the text names at their first mark, the others before it all."""
+    marked = {int(number) for number in MARK.findall(text)}
+    for number, image in enumerate(images, 1):
+        if number not in marked:
+            yield {"type": "image", "sha256": image}
+    at = 0
+    placed: set[int] = set()
+    for mark in MARK.finditer(text):
+        number = int(mark[1])
+        if not 1 <= number <= len(images) or number in placed:
+            continue
+        placed.add(number)
+        if before := text[at : mark.start()].strip():
+            yield {"type": "text", "text": before}
+        yield {"type": "image", "sha256": images[number - 1]}
+        at = mark.end()
+    if rest := text[at:].strip():
+        yield {"type": "text", "text": rest}
 
 
 def choices(prompt: Prompt, example: Example) -> tuple[str, ...]:

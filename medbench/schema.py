@@ -40,7 +40,9 @@ class Example:
     what the options were called if not A, B, C …: digits, Roman numerals, 甲乙丙丁.
     `cluster` names what rows have in common when they are not independent (the same question in
     several option orders), null when each row stands alone. `tags` hold the subgroups that results
-    are broken down by, e.g. `{"subject": "Anatomy"}`.
+    are broken down by, e.g. `{"subject": "Anatomy"}`. `images` are names in the image store (SHA-256), in
+    the order they are shown; `<image 1>` in a text says where the first belongs. `fault` says why the
+    question can't be asked (an image is missing or unreadable).
     """
 
     id: str
@@ -55,6 +57,8 @@ class Example:
     cluster: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ EXAMPLE = pl.Schema(
         "cluster": pl.String,
         "tags": pl.List(pl.Struct({"name": pl.String, "value": pl.String})),
         "labels": pl.List(pl.String),
+        "images": pl.List(pl.String),
+        "fault": pl.String,
     }
 )
 
@@ -121,7 +127,7 @@ RESULT = pl.Schema(
 )
 
 
-LISTS = ("gold", "options", "labels")
+LISTS = ("gold", "options", "labels", "images")
 
 
 def frame(examples: Iterable[Example]) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import polars as pl
 from medbench import prompts, verify
 from medbench.errors import MedbenchError
 from medbench.inference.purse import Purse, tokens_in
-from medbench.inference.types import Model, Reply, Request, Sampling
+from medbench.inference.types import Message, Model, Reply, Request, Sampling, image_parts
 from medbench.prompts import Prompt
 from medbench.runs import Run
 from medbench.schema import LETTERS, VERDICT, Example, Verdict
@@ -30,6 +30,8 @@ class Asking:
     samples: int = 1
     protocol: Protocol = "generate"
     role: str = "policy"
+    max_pixels: int | None = None
+    """Images with more are sent smaller."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,18 @@ def requests_for(examples: Sequence[Example], asking: Asking) -> list[Request]:
             protocol=compared(asking, example),
         )
         for example in examples
-        for messages in [prompts.render(asking.prompt, example)]
+        for messages in [budgeted(prompts.render(asking.prompt, example), asking.max_pixels)]
         for sample in range(asking.samples)
     ]
+
+
+def budgeted(messages: tuple[Message, ...], max_pixels: int | None) -> tuple[Message, ...]:
+    """Messages whose image parts say how many pixels may be sent."""
+    if max_pixels is not None:
+        for message in messages:
+            for part in image_parts(message):
+                part["max_pixels"] = max_pixels
+    return messages
 
 
 def compared(asking: Asking, example: Example) -> Literal["generate", "loglikelihood", "loglikelihood-norm"]:

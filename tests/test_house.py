@@ -27,6 +27,7 @@ FLOORS = [
     {"verify"},
     {"runs"},
     {"inference", "sources", "prompts"},
+    {"images"},
     {"schema", "config", "files", "stats"},
     {"errors"},
 ]
@@ -47,6 +48,7 @@ DOORS = {
     "lm_eval": ("inference/lm_eval",),
     "matplotlib": ("trainers",),
     "PIL": ("images",),
+    "pydicom": ("images/dicom",),
     "nltk": ("verify/overlap",),
     "rouge_score": ("verify/overlap",),
     "bert_score": ("verify/overlap",),
@@ -67,6 +69,9 @@ HEAVY = {
     "rouge_score",
     "bert_score",
     "pint",
+    "PIL",
+    "numpy",
+    "pydicom",
 }
 
 ALLOWED_LONG: dict[str, str] = {}

@@ -41,7 +41,7 @@ def _openai(rest: str, options: Options) -> Model:
 def _local(rest: str, options: Options) -> Model:
     from medbench.inference.local import LocalModel
 
-    return LocalModel(rest, batch_size=options.batch_size)
+    return LocalModel(rest, options.batch_size, options.images)
 
 
 def _lm_eval(rest: str, options: Options) -> Model:

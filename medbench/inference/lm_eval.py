@@ -50,6 +50,8 @@ class LmEvalModel:
     def answer(self, requests: Collection[Request], sink: Sink) -> None:
         """Answer `requests` in chunks of 256."""
         model, wanted = self.load(), list(requests)
+        if any(request.images for request in wanted):
+            raise ModelError("models of lm-eval get no images here", "use --model local:… or openai:…")
         for start in range(0, len(wanted), CHUNK):
             chunk = wanted[start : start + CHUNK]
             writes = chunk[0].protocol == "generate"
@@ -118,7 +120,7 @@ def written(model: Any, requests: Sequence[Request]) -> list[Reply]:
 
 def plain(request: Request) -> str:
     """The request as one text."""
-    return "\n\n".join(str(message["content"]) for message in request.messages)
+    return request.text
 
 
 def templated(model: Any, request: Request) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from medbench.config import digest
 from medbench.errors import ModelError, PrerequisiteError
+from medbench.images import Store
 from medbench.inference.types import Model, Reply, Request, Sink
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,10 @@ log = logging.getLogger(__name__)
 class LocalModel:
     """A causal language model run by transformers; loaded at the first request."""
 
-    def __init__(self, path: str, batch_size: int = 16) -> None:
+    def __init__(self, path: str, batch_size: int = 16, images: Store | None = None) -> None:
         self.path = path
         self.batch_size = batch_size
+        self.images = images
         self.name = f"local:{path}{fingerprint(Path(path))}"
         self._loaded: tuple[Any, Any] | None = None
         self._scorer: Model | None = None
@@ -66,7 +68,7 @@ class LocalModel:
                 list(request.messages), add_generation_prompt=True, return_dict=True
             )
             return list(ids["input_ids"])
-        return list(tokenizer("\n\n".join(str(m["content"]) for m in request.messages))["input_ids"])
+        return list(tokenizer(request.text)["input_ids"])
 
     def generate(self, prompts: list[list[int]], requests: Sequence[Request]) -> list[Reply]:
         """Replies to one batch of prompts that share their sampling settings."""

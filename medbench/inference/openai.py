@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from medbench.errors import ModelError, UsageError
-from medbench.inference.types import Options, Reply, Request, Sink
+from medbench.images import BadImage
+from medbench.inference.types import Message, Options, Reply, Request, Sink
 from medbench.schema import Finish
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class OpenAIModel:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": request.messages,
+            "messages": [self.message(message) for message in request.messages],
             "temperature": sampling.temperature,
             "max_tokens": sampling.max_tokens,
             "seed": sampling.seed + request.sample,
@@ -151,6 +152,28 @@ class OpenAIModel:
         if sampling.top_p < 1.0:
             body["top_p"] = sampling.top_p
         return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+
+    def message(self, message: Message) -> Message:
+        """A message as the chat protocol has it, its images read now. Raises BadImage if one is gone."""
+        content = message["content"]
+        if not isinstance(content, list):
+            return message
+        return {**message, "content": [self.part(part) for part in content]}
+
+    def part(self, part: Message) -> Message:
+        """A part of a message as the chat protocol has it."""
+        if part["type"] != "image":
+            return part
+        store = self.options.images
+        if store is None:
+            raise ModelError("a request has images, and no image store was given", "pass Options(images=…)")
+        sha256, most = part["sha256"], part.get("max_pixels")
+        if self.options.image_paths:
+            return {
+                "type": "image_url",
+                "image_url": {"url": store.sendable(sha256, most).resolve().as_uri()},
+            }
+        return {"type": "image_url", "image_url": {"url": store.uri(sha256, most)}}
 
 
 class Session:
@@ -201,7 +224,10 @@ class Session:
 
     async def ask(self, request: Request, http: aiohttp.ClientSession) -> Reply:
         """One request with its retries."""
-        body = self.model.body(request)
+        try:
+            body = self.model.body(request)
+        except BadImage as problem:
+            return Reply.failed(problem.reason)
         attempt = patience = 0
         while True:
             await self.throttle.enter()

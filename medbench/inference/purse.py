@@ -10,6 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from medbench.inference.types import Reply, Request
 
+IMAGE_TOKENS = 1_000
+"""What an image of about 0.8 megapixels takes; models differ by more than twofold either way."""
+
+IMAGE_TOKENS_AT_MOST = 16_384
+"""What the most generous image encoders take for one image (Qwen2.5-VL's default upper limit)."""
+
 
 class Purse:
     """US dollars per million tokens, what was spent, and the most that may be; None is no limit."""
@@ -29,14 +35,16 @@ class Purse:
 
     def dearest(self, request: Request) -> float:
         """What a request may cost at most."""
-        content = sum(len(str(message["content"]).encode("utf-8", "replace")) for message in request.messages)
-        return self.cost(content // 2 + 64, request.sampling.max_tokens)
+        content = len(request.text.encode("utf-8", "replace")) // 2 + IMAGE_TOKENS_AT_MOST * len(
+            request.images
+        )
+        return self.cost(content + 64, request.sampling.max_tokens)
 
     def paid(self, request: Request, reply: Reply) -> float:
         """What a reply cost; its tokens are estimated where the server did not count them."""
         tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
         if reply.error is None and not tokens_in and not tokens_out:
-            tokens_in, tokens_out = characters(request) // 4, len(reply.text) // 4
+            tokens_in, tokens_out = tokens(request), len(reply.text) // 4
         return self.cost(tokens_in, tokens_out)
 
     def reserve(self, request: Request) -> bool:
@@ -84,11 +92,11 @@ class Affordable(Collection[Request]):
         return self._requests[self._next - 1]
 
 
-def characters(request: Request) -> int:
-    """Length of a request's text."""
-    return sum(len(str(message["content"])) for message in request.messages)
+def tokens(request: Request) -> int:
+    """About how many tokens a request holds: four characters each, and a thousand an image."""
+    return len(request.text) // 4 + IMAGE_TOKENS * len(request.images)
 
 
 def tokens_in(requests: Iterable[Request]) -> int:
-    """About how many tokens some requests hold: four characters each."""
-    return sum(map(characters, requests)) // 4
+    """About how many tokens some requests hold."""
+    return sum(map(tokens, requests))

@@ -7,9 +7,11 @@ from typing import Any, Literal, Protocol
 import pydantic
 
 from medbench.config import Config, digest
+from medbench.images import Store
 from medbench.schema import Finish
 
 Message = dict[str, Any]
+"""A chat message; its content is a text, or a list of text and image parts (see `prompts.render`)."""
 
 
 class Sampling(Config):
@@ -39,6 +41,10 @@ class Options:
     first_wait: float = 0.5
     """Seconds before the first retry; doubled each time, half of it random."""
     longest_wait: float = 60.0
+    images: Store | None = None
+    """Where the images of requests are."""
+    image_paths: bool = False
+    """Send images as `file://` paths, for a server on this machine that is allowed to read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +62,34 @@ class Request:
     choices: tuple[str, ...] = ()
     protocol: Literal["generate", "loglikelihood", "loglikelihood-norm"] = "generate"
 
+    @property
+    def images(self) -> list[Message]:
+        """The image parts, in their order."""
+        return [part for message in self.messages for part in image_parts(message)]
+
+    @property
+    def text(self) -> str:
+        """All text of the messages, a blank line between them."""
+        return "\n\n".join(text_of(message) for message in self.messages)
+
     def key(self, role: str, model: str) -> str:
         """Identity of the request: equal keys ask for the same thing."""
         content = [role, model, self.example, self.sample, self.messages, self.choices, self.protocol]
         return digest([*content, self.sampling.model_dump()])
+
+
+def image_parts(message: Message) -> list[Message]:
+    """The image parts of a message."""
+    content = message["content"]
+    return [part for part in content if part["type"] == "image"] if isinstance(content, list) else []
+
+
+def text_of(message: Message) -> str:
+    """The text of a message, its images left out."""
+    content = message["content"]
+    if isinstance(content, list):
+        return "\n".join(part["text"] for part in content if part["type"] == "text")
+    return str(content)
 
 
 @dataclass(frozen=True, slots=True)
