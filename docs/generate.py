@@ -6,7 +6,8 @@ from typing import Any
 
 import typer
 
-from medbench.catalog import Catalog
+from medbench import references
+from medbench.catalog import Benchmark, Catalog, Source, Suite
 from medbench.cli import app
 from medbench.parity import PROFILES
 from medbench.prompts import load
@@ -52,17 +53,83 @@ def benchmarks() -> str:
         facts = {
             "questions": f"{row.size:,}" if row.size else "not fixed",
             "source": f"`{row.source}`" + (f", Hub `{source.hub}`" if source.hub else ""),
-            "split": row.split,
+            "split": row.split + (f", a sample of {row.sample:,} by id" if row.sample else ""),
+            "images": pictures(source),
+            "variants": ", ".join(f"`{n}`" for n in variants(catalog, name)),
             "licence": source.license + (", gated" if source.gated else ""),
             "prompt": f"`{row.prompt}`: {load()[row.prompt].origin}",
-            "scoring": "accuracy by option letter; see [how an answer is read](reading.md)",
+            "scoring": scoring(row),
             "notes": row.notes,
+            "known defects": row.defects,
             "cite": row.cite or source.cite,
         }
         lines = [f"- **{key}**: {' '.join(str(value).split())}" for key, value in facts.items() if value]
-        parts += [f"## {name}", "\n".join(lines)]
-    suites = "\n".join(f"- **{n}**: {s.title}: {', '.join(s.benchmarks)}" for n, s in catalog.suites.items())
-    return "\n\n".join([*parts, "## Suites", suites]) + "\n"
+        parts += [f"## {name}", "\n".join(lines), *published(name)]
+    suites = "\n".join(suite(name, row) for name, row in catalog.suites.items())
+    return "\n\n".join([*parts, "## Suites", suites, *protocols()]) + "\n"
+
+
+def suite(name: str, row: Suite) -> str:
+    """A suite in one line."""
+    parts = "; ".join(f"{part}: {', '.join(names)}" for part, names in row.parts.items())
+    origin = f" ({row.provenance})" if row.provenance else ""
+    notes = f" {' '.join(row.notes.split())}" if row.notes else ""
+    return f"- **{name}**: {row.title}{origin}: {parts or ', '.join(row.benchmarks)}.{notes}"
+
+
+def variants(catalog: Catalog, name: str) -> list[str]:
+    """The other benchmarks on the same data."""
+    title = catalog.sources[catalog.benchmarks[name].source].cite
+    same = {n for n, s in catalog.sources.items() if s.cite == title}
+    return [other for other, row in catalog.benchmarks.items() if row.source in same and other != name]
+
+
+def pictures(source: Source) -> str:
+    """Where the images are."""
+    found = source.pictures
+    size = f" ({found.size})" if found.size else ""
+    return f"{', '.join(found.files)}{size}" if found.files or found.size else ""
+
+
+def scoring(row: Benchmark) -> str:
+    """How a reply is graded."""
+    words = "accuracy; see [how an answer is read](reading.md)"
+    if row.prompt.startswith("vqa"):
+        return f"{words}; answers in words also by exact match, token F1, recall, BLEU and ROUGE"
+    return words
+
+
+def published(name: str) -> list[str]:
+    """The reference numbers of a benchmark, a row per protocol."""
+    rows: dict[str, list[references.Reference]] = {}
+    for figure in references.of(name):
+        rows.setdefault(figure.protocol, []).append(figure)
+    if not rows:
+        return []
+    lines = ["| protocol | what was measured | published |", "|---|---|---|"]
+    for protocol, found in rows.items():
+        values = "; ".join(f"{f.model} {f.value:.3f}{'?' if f.doubtful else ''}" for f in found)
+        lines.append(f"| [{protocol}](#protocol-{protocol}) | {found[0].measured} | {values} |")
+    return ["\n".join(lines)]
+
+
+def protocols() -> list[str]:
+    """Where published numbers come from, and how they were measured."""
+    parts = [
+        "## Protocols of published numbers",
+        "One model moves by up to 20 points between protocols, so compare within one only. A question mark "
+        "marks a figure that should not be relied on; `secondary` is known by way of someone else.",
+    ]
+    for name, protocol in references.load().items():
+        facts = {
+            "source": f"{protocol.source} ({protocol.provenance})",
+            "prompt": protocol.prompt,
+            "scoring": protocol.scoring,
+            "note": protocol.note,
+        }
+        lines = [f"- **{key}**: {' '.join(value.split())}" for key, value in facts.items() if value]
+        parts += [f"### Protocol {name}", f"{protocol.title}.", "\n".join(lines)]
+    return parts
 
 
 DRUGS = ("Heparin", "Warfarin", "Aspirin", "Vitamin D")

@@ -4,9 +4,6 @@ A user's own rows (`--catalog FILE`) are merged by name; a name twice is an erro
 never changes its meaning.
 """
 
-import math
-import random
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +15,12 @@ import pydantic
 
 from medbench import adapters
 from medbench.adapters import Drop
-from medbench.config import Config, parse, read_yaml
+from medbench.adapters.orders import reordered
+from medbench.config import Config, digest, parse, read_yaml
 from medbench.errors import SourceError, UsageError, unknown
-from medbench.schema import LETTERS, Example
+from medbench.schema import Example
 from medbench.sources import Fetched, Malformed, Place, Source, raw_rows
+from medbench.sources.pictures import JOURNAL, pictured
 
 __all__ = ["Benchmark", "Catalog", "Dataset", "Drop", "Loaded", "Place", "Source", "Suite"]
 
@@ -45,8 +44,12 @@ class Benchmark(Config):
     """Tag (or `kind`, `split`, `lang`) → the value a row must have, or one of several."""
     ids: Ids | None = None
     """Only rows whose own id is listed there."""
+    sample: int | None = pydantic.Field(None, ge=1)
+    """Only so many of the questions, chosen by a hash of their ids and `seed`."""
     size: int | None = None
     """Rows that must result."""
+    shows: bool = True
+    """Whether the images are shown."""
     prompt: str = "mcq-boxed"
     scorer: Literal["match"] = "match"
     """How a reply is graded; `match` compares it with the gold, by the kind of the question."""
@@ -65,6 +68,8 @@ class Benchmark(Config):
     cite: str = ""
     """Whom to cite; the source's authors if empty."""
     notes: str = ""
+    defects: str = ""
+    """What is known to be wrong with it."""
 
 
 class Suite(Config):
@@ -72,6 +77,11 @@ class Suite(Config):
 
     title: str
     benchmarks: tuple[str, ...]
+    parts: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    """Part → its benchmarks, e.g. in and out of the domain of training; each part gets its own average."""
+    provenance: Literal["", "stated", "secondary", "reconstruction"] = ""
+    """Whether a paper says that these are its benchmarks, someone else does, or we infer it."""
+    notes: str = ""
 
 
 class Dataset(Config):
@@ -91,6 +101,8 @@ class Loaded:
     examples: list[Example]
     dropped: list[Drop]
     revision: str
+    journal: Path | None = None
+    """Where the facts of its images are, if it has any."""
 
 
 C = TypeVar("C", bound=Config)
@@ -134,6 +146,9 @@ class Catalog:
                 )
             for name in suite.benchmarks:
                 self.benchmark(name)
+            for part, names in suite.parts.items():
+                if strange := set(names) - set(suite.benchmarks):
+                    raise UsageError(f"suite '{title}': part '{part}' has {min(strange)}, the suite has not")
 
     def source(self, name: str) -> Source:
         """The source called `name`."""
@@ -151,8 +166,11 @@ class Catalog:
         """The dataset called `name`."""
         return named(self.datasets, "dataset", name)
 
-    def examples(self, name: str, place: Place) -> Loaded:
-        """The questions of a benchmark, exactly as many as the catalog says."""
+    def examples(self, name: str, place: Place, *, limit: int | None = None, pictures: bool = True) -> Loaded:
+        """The questions of a benchmark, exactly as many as the catalog says, or a fair sample of `limit`.
+
+        Without `pictures` the images stay references of the source, and none is opened.
+        """
         row = self.benchmark(name)
         fetched, loaded = self.split(row.source, row.split, place)
         kept = [example for example in loaded.examples if fits(example, row.where)]
@@ -162,13 +180,18 @@ class Catalog:
             kept = [replace(example, context=None) for example in kept]
         if row.option_order == "shuffled":
             kept = [turn for example in kept for turn in reordered(example, row.repeats, row.seed)]
+        kept = chosen(kept, row.sample, f"sample:{row.seed}")
         if row.size is not None and len(kept) != row.size:
             raise short(name, row.size, len(kept), loaded.dropped, fetched.note)
-        return replace(loaded, examples=kept)
+        if not row.shows:
+            kept = [replace(example, images=()) for example in kept]
+        loaded = replace(loaded, examples=chosen(kept, limit))
+        return settled(fetched, loaded, place) if pictures else referring(loaded)
 
-    def training_rows(self, source: str, split: str, place: Place) -> Loaded:
+    def training_rows(self, source: str, split: str, place: Place, *, pictures: bool = True) -> Loaded:
         """Every usable row of a split, for builders."""
-        return self.split(source, split, place)[1]
+        fetched, loaded = self.split(source, split, place)
+        return settled(fetched, loaded, place) if pictures else loaded
 
     def split(self, name: str, split: str, place: Place) -> tuple[Fetched, Loaded]:
         """A split of a source as Examples; refused when too many of its rows can't be used."""
@@ -191,6 +214,32 @@ class Catalog:
         fetched = raw_rows(ids.source, self.source(ids.source), ids.split, place)
         wanted = {row.get("_key") for row in fetched.rows if not isinstance(row, Malformed)}
         return [example for example in examples if example.id.rpartition("/")[2] in wanted]
+
+
+def referring(loaded: Loaded) -> Loaded:
+    """Examples that name their images as their source does, clustered by the first."""
+    examples = [
+        replace(e, cluster=e.cluster or f"image:{e.images[0]}") if e.images else e for e in loaded.examples
+    ]
+    return replace(loaded, examples=examples)
+
+
+def settled(fetched: Fetched, loaded: Loaded, place: Place) -> Loaded:
+    """Examples with their images in the store; one that can't be shown is its question's fault."""
+    if not any(example.images for example in loaded.examples):
+        return loaded
+    assert fetched.album is not None and fetched.folder is not None
+    journal = fetched.folder / JOURNAL
+    examples = pictured(loaded.examples, fetched.album, place.images, journal)
+    return replace(loaded, examples=examples, journal=journal)
+
+
+def chosen(examples: Sequence[Example], limit: int | None, salt: str = "limit") -> list[Example]:
+    """At most `limit` examples, picked by the hash of their ids, in their own order."""
+    if limit is None or limit >= len(examples):
+        return list(examples)
+    picked = set(sorted((example.id for example in examples), key=lambda i: digest(f"{salt}:{i}"))[:limit])
+    return [example for example in examples if example.id in picked]
 
 
 def merge(paths: Sequence[Path]) -> Tables:
@@ -250,86 +299,6 @@ def fits(example: Example, where: Mapping[str, str | tuple[str, ...]]) -> bool:
     return all(
         has.get(tag) in ((wanted,) if isinstance(wanted, str) else wanted) for tag, wanted in where.items()
     )
-
-
-def reordered(example: Example, repeats: int, seed: int) -> list[Example]:
-    """A multiple-choice question in `repeats` seeded option orders, none the source's or used before.
-
-    One whose options name letters keeps its order in all of them.
-    """
-    source = tuple(range(len(example.options)))
-    if math.factorial(len(source)) <= repeats:
-        raise UsageError(
-            f"{example.id} has too few options for {repeats} other orders",
-            "lower `repeats`, or leave such questions out with `where`",
-        )
-    chance = random.Random(f"{seed}/{example.id}")
-    orders = [source]
-    while len(orders) <= repeats:
-        order = tuple(chance.sample(source, len(source)))
-        if order not in orders:
-            orders.append(order)
-    if repeats == 1:
-        return [turned(example, orders[1])]
-    return [
-        replace(turned(example, order), id=f"{example.id}#{number}", cluster=example.cluster or example.id)
-        for number, order in enumerate(orders[1:], start=1)
-    ]
-
-
-def turned(example: Example, order: Sequence[int]) -> Example:
-    """The example with its options in another order and its gold letters moved along.
-
-    As it is when its options name letters, which another order would make untrue.
-    """
-    if lettered(example):
-        return example
-    moved = {LETTERS[old]: LETTERS[new] for new, old in enumerate(order)}
-    return replace(
-        example,
-        options=tuple(example.options[old] for old in order),
-        gold=tuple(moved[letter] for letter in example.gold),
-    )
-
-
-LISTED = re.compile(r"[\sa-z(),;&+/>.\[\]]+")
-LOGIC = re.compile(
-    "both|either|neither|only|alone|all|none|except|and|or|nor|but|not|then|is|are|true|false|correct|"
-    "incorrect|right|wrong|of|the|above|options?|choices?|answers?|statements?"
-)
-NAMED_OPTION = re.compile(r"(?:[Oo]ption|[Cc]hoice|[Aa]nswer)s? \(?[A-HJ-Z]\)?(?![\w'-])")
-"""An option named inside a longer text; capitals only, for "a" is an article, and "I" a number."""
-
-
-def lettered(example: Example) -> bool:
-    """Whether options name options by letter ("A,C", "both a and b", "ac"), or carry their own ("a) …").
-
-    Letters that are part of a name ("vitamin A", "hepatitis B and C") do not count.
-    """
-    letters = {letter.casefold() for letter in LETTERS[: len(example.options)]} - {"i"}
-    bare = [is_bare(option, letters) for option in example.options]
-    own = [
-        re.match(rf"\(?{letter}[).]\s*\w", option, re.IGNORECASE) is not None
-        for letter, option in zip(LETTERS, example.options, strict=False)
-    ]
-    lists = any(is_list(option, letters) or NAMED_OPTION.search(option) for option in example.options)
-    return lists or sum(bare) > 1 or sum(own) > 1
-
-
-def is_bare(option: str, letters: set[str]) -> bool:
-    """Whether an option is one letter or several run together, each once: "a", "bd", "DCBA"."""
-    found = option.casefold().strip(" .()")
-    return bool(found) and set(found) <= letters and len(set(found)) == len(found)
-
-
-def is_list(option: str, letters: set[str]) -> bool:
-    """Whether an option says nothing but letters, and how they go together: "b,c true", "B>A>D>C"."""
-    text = option.casefold().strip()
-    words = re.findall("[a-z]+", text)
-    if not LISTED.fullmatch(text) or not all(word in letters or LOGIC.fullmatch(word) for word in words):
-        return False
-    listed = sum(word in letters for word in words)
-    return 0 < listed < len(words) or (listed > 1 and re.search("[,;&+/>]", text) is not None)
 
 
 def reasons(drops: Iterable[Drop]) -> str:

@@ -147,6 +147,13 @@ class Grader:
         self.tally = self.tally.plus(reply, verdict, cost=self.purse.paid(request, reply), new=new)
         self.progress(self.tally)
 
+    def leave_out(self) -> None:
+        """Count the questions that can't be asked as failed, each with its reason."""
+        faulty = [example for example in self.examples.values() if example.fault]
+        samples = self.tally.total // max(len(self.examples), 1)
+        lost = len(faulty) * samples
+        self.tally = replace(self.tally, done=self.tally.done + lost, failed=self.tally.failed + lost)
+
 
 def silent(tally: Tally) -> None:
     """Progress that tells nobody."""
@@ -174,17 +181,19 @@ def solve(
         study(gold_choice(asking, example) for example in examples)
     purse = purse or Purse()
     grader = Grader(examples, Tally(stage, len(requests)), purse, progress)
-    run.ask(asking.role, model, requests=requests, purse=purse, on_reply=grader)
+    grader.leave_out()
+    asked = [request for request in requests if not grader.examples[request.example].fault]
+    run.ask(asking.role, model, requests=asked, purse=purse, on_reply=grader)
     return table(stage, requests, grader)
 
 
 def table(stage: str, requests: Sequence[Request], grader: Grader) -> pl.DataFrame:
     """The graded replies, left-joined onto the requests."""
-    never = Reply.failed("not asked")
-    unasked = (never, Verdict(None, "", "error", None))
+    nobody = Verdict(None, "", "error", None)
     rows = []
     for request in requests:
-        reply, verdict = grader.verdicts.get((request.example, request.sample), unasked)
+        never = Reply.failed(grader.examples[request.example].fault or "not asked")
+        reply, verdict = grader.verdicts.get((request.example, request.sample), (never, nobody))
         rows.append(
             {
                 "benchmark": stage,

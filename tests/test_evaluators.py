@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medbench import evaluators, prompts
-from medbench.catalog import Catalog, Place
+from medbench.catalog import Catalog, Place, chosen
 from medbench.config import parse
 from medbench.errors import UsageError
-from medbench.evaluators import EvalConfig, chosen
+from medbench.evaluators import EvalConfig
 from medbench.evaluators.metrics import compare, macro, majority, summarise
 from medbench.inference.purse import Purse
 from medbench.inference.simple import Baseline, Scripted

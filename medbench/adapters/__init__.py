@@ -113,7 +113,7 @@ def one(row: Raw | Malformed, adapter: Callable[[Raw], Example]) -> Example:
 
 def defects(example: Example) -> list[str]:
     """What is wrong with a question that a benchmark keeps, for its official count, and a builder drops."""
-    found: list[str] = []
+    found: list[str] = [example.fault] if example.fault else []
     texts = [" ".join(option.split()).casefold() for option in example.options]
     if any(not text for text in texts):
         found.append("empty option")

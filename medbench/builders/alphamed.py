@@ -88,7 +88,7 @@ def gather(config: AlphaMed, catalog: Catalog, place: Place) -> Inputs:
     tests = {}
     for name in config.against if config.decontaminate else ():
         try:
-            tests[name] = catalog.examples(name, place)
+            tests[name] = catalog.examples(name, place, pictures=False)
         except SourceError as problem:
             rest = ",".join(other for other in config.against if other != name)
             fix = f"{problem.fix}; or leave it out: --set 'against=[{rest}]'"

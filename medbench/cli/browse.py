@@ -59,6 +59,8 @@ def show(
     folder, known = o.home_of(home), o.catalog_of(catalog)
     if name in known.benchmarks:
         render.record(listing.benchmark(known, name), json_out)
+        if not json_out:
+            render.published(*listing.published(name))
     elif name.partition("@")[0] in known.datasets or store.versions(folder, name.partition("@")[0]):
         render.dataset(store.dataset(folder, name), json_out)
     else:

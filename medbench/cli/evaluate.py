@@ -1,7 +1,7 @@
 """`medbench eval`."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,21 +13,19 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Option("--model", "-m", help="Whom to ask: openai:NAME@URL, local:PATH, …")],
-    suite: Annotated[str | None, typer.Option("--suite", "-s", help="A suite of the catalog.")] = None,
-    benchmark: Annotated[
-        list[str] | None, typer.Option("--benchmark", "-b", help="A benchmark (repeatable).")
-    ] = None,
-    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Replies per question.")] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Questions per benchmark at most.")
-    ] = None,
-    prompt: Annotated[str | None, typer.Option("--prompt", help="A prompt for all benchmarks.")] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="generate or loglikelihood.")] = None,
+    model: o.ModelSpec,
+    suite: o.SuiteName = None,
+    benchmark: o.Benchmarks = None,
+    samples: o.Samples = None,
+    limit: o.Limit = None,
+    prompt: o.PromptName = None,
+    protocol: o.ProtocolName = None,
+    blind: o.Blind = False,
+    swap: o.Swap = False,
+    max_pixels: o.MaxPixels = None,
+    image_paths: o.ImagePaths = False,
     settings: o.Set = None,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, max=1.0, help="Exit 1 when a greater share is unscored.")
-    ] = 0.01,
+    tolerance: o.Tolerance = 0.01,
     json_out: o.Json = False,
     dry_run: o.DryRun = False,
     fresh: o.Fresh = False,
@@ -45,7 +43,8 @@ def evaluate(
 ) -> None:
     """Measure a model on benchmarks, with 95 % intervals.
 
-    Killed or failed halfway? The same command goes on and asks nothing twice.
+    Killed or failed halfway? The same command goes on and asks nothing twice. For questions on images,
+    --blind and --swap measure how much of the score needs the image.
 
     Example: medbench eval --suite qa6 --model openai:my-7b@http://localhost:8000/v1
     """
@@ -54,47 +53,34 @@ def evaluate(
     from medbench.inference import Options
     from medbench.solve import estimate
 
-    config = config_of(model, suite, benchmark, samples, limit, prompt, protocol, settings)
+    what = {"suite": suite, "benchmarks": tuple(benchmark or ()), "samples": samples, "limit": limit}
+    how = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels}
+    how["controls"] = ("blind",) * blind + ("swap",) * swap
+    config = config_of(model, what | how, settings)
     paying = o.purse_of(price, max_cost)
     place = o.place_of(home, mirror, lock, None if dry_run else update_lock)
-    asked = o.model_of(model, place.home, Options(concurrency, timeout, retries, batch_size))
-    tasks = evaluators.prepare(config, o.catalog_of(catalog), place)
+    running = Options(concurrency, timeout, retries, batch_size, images=place.images, image_paths=image_paths)
+    asked = o.model_of(model, place.home, running)
+    tasks = evaluators.prepare(config, o.catalog_of(catalog), place, pictures=not dry_run)
     if dry_run:
-        render.estimates(
-            {task.name: estimate(task.examples, task.asking) for task in tasks}, paying, json_out
-        )
+        sizes = {task.stage: estimate(task.examples, task.asking) for task in tasks}
+        render.estimates(sizes, paying, json_out)
         return
-    with render.progress() as progress:
+    with render.progress() as tell:
         done = evaluators.evaluate(
-            config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=progress
+            config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=tell
         )
     report(done, tasks, json_out, o.home_flag(home))
     render.hint(f"medbench show {done.run}{o.home_flag(home)}")
     refuse(done, tolerance)
 
 
-def config_of(
-    model: str,
-    suite: str | None,
-    benchmark: list[str] | None,
-    samples: int | None,
-    limit: int | None,
-    prompt: str | None,
-    protocol: str | None,
-    settings: list[str] | None,
-) -> "EvalConfig":
+def config_of(model: str, given: dict[str, Any], settings: list[str] | None) -> "EvalConfig":
     """The command's options and `--set` values as one checked config."""
     from medbench.config import override, parse
     from medbench.evaluators import EvalConfig
 
-    given: dict[str, Any] = {
-        "suite": suite,
-        "benchmarks": tuple(benchmark or ()),
-        "samples": samples,
-        "limit": limit,
-        "prompt": prompt,
-        "protocol": protocol,
-    }
+    samples = given["samples"]
     tree = {key: value for key, value in given.items() if value not in (None, ())}
     if samples is not None and samples > 1 and not any("temperature" in s for s in settings or ()):
         tree["sampling"] = {"temperature": 0.7}
@@ -109,8 +95,13 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) ->
     from medbench.cli import render, scorecard
 
     for task in tasks:
-        if lost := len(task.loaded.dropped):
+        if (lost := len(task.loaded.dropped)) and not task.control:
             render.say(f"{task.name}: {lost:,} source rows dropped; 'medbench check {task.name}' says why")
+        if faulty := sum(bool(example.fault) for example in task.examples):
+            render.say(
+                f"{task.stage}: {faulty:,} questions not asked, an image is missing or unreadable; "
+                f"'medbench check {task.name}' names them"
+            )
 
     if json_out:
         typer.echo(json.dumps(done.json()))

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from medbench import parity, prompts, trainers
+from medbench import parity, prompts, references, trainers
 from medbench.catalog import Catalog
 
 Table = tuple[list[str], list[list[Any]]]
@@ -85,6 +85,16 @@ def benchmark(catalog: Catalog, name: str) -> dict[str, Any]:
     row, source = catalog.benchmarks[name], catalog.sources[catalog.benchmarks[name].source]
     about = {"licence": source.license, "gated": source.gated, "hub": source.hub, "homepage": source.homepage}
     return {"benchmark": name, **row.model_dump(mode="json"), **about, "cite": row.cite or source.cite}
+
+
+def published(name: str) -> Table:
+    """The reference numbers of a benchmark, protocol by protocol."""
+    rows = []
+    for figure in references.of(name):
+        doubt = " (doubtful)" if figure.doubtful else ""
+        source = figure.source + (" (second-hand)" if figure.provenance == "secondary" else "")
+        rows.append([figure.model, f"{figure.value:.3f}{doubt}", figure.protocol, figure.measured, source])
+    return ["model", "value", "protocol", "measured", "source"], rows
 
 
 def gated(catalog: Catalog) -> set[str]:

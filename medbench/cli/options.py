@@ -50,6 +50,24 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; ask and change nothing.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin a numbered new attempt instead of going on.")]
+ModelSpec = Annotated[str, typer.Option("--model", "-m", help="Whom to ask: openai:NAME@URL, local:PATH, …")]
+SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A suite of the catalog.")]
+Benchmarks = Annotated[list[str] | None, typer.Option("--benchmark", "-b", help="A benchmark (repeatable).")]
+Samples = Annotated[int | None, typer.Option("--samples", min=1, help="Replies per question.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Questions per benchmark at most.")]
+PromptName = Annotated[str | None, typer.Option("--prompt", help="A prompt for all benchmarks.")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="generate or loglikelihood.")]
+Blind = Annotated[bool, typer.Option("--blind", help="Also ask without the images, as a control.")]
+Swap = Annotated[bool, typer.Option("--swap", help="Also ask with another question's images, as a control.")]
+MaxPixels = Annotated[
+    int | None, typer.Option("--max-pixels", min=784, help="Shrink larger images before sending them.")
+]
+ImagePaths = Annotated[
+    bool, typer.Option("--image-paths", help="Send file:// paths of images, to a server on this machine.")
+]
+Tolerance = Annotated[
+    float, typer.Option("--tolerance", min=0.0, max=1.0, help="Exit 1 when a greater share is unscored.")
+]
 Concurrency = Annotated[
     int, typer.Option("--concurrency", min=1, help="Requests in flight to a server at most.")
 ]

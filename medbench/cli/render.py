@@ -55,6 +55,12 @@ def results(found: "pl.DataFrame", run: str) -> None:
     table(["benchmark", "metric", "value", "95% CI", "n", "unanswered", "unscored"], rows, title=f"run {run}")
 
 
+def published(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """The published numbers of a benchmark, if there are any."""
+    if rows:
+        table(columns, rows, title="published numbers: compare within one protocol only")
+
+
 def groups(found: "pl.DataFrame") -> None:
     """The subgroup figures of a run."""
     import polars as pl

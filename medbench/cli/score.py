@@ -104,7 +104,7 @@ def graded(
     entries = logs.load(replies, form) if form else []
     source = {"replies": str(replies)} | ({"format": form} if form else {})
     if benchmark:
-        examples = known.examples(benchmark, place).examples
+        examples = known.examples(benchmark, place, pictures=False).examples
         name, source = benchmark, {"benchmark": benchmark, **source}
     elif items:
         examples = own.load(items)

@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from medbench import prompts
 from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
 from medbench.errors import SourceError, UsageError
+from medbench.evaluators.controls import Control, beside, controlled
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
@@ -39,6 +40,10 @@ class EvalConfig(Config):
     limit: int | None = pydantic.Field(None, ge=1)
     """Questions per benchmark at most, chosen by a hash of their ids (a fair sample, the same each time)."""
     protocol: Protocol = "generate"
+    controls: tuple[Control, ...] = ()
+    """Also ask without the images (`blind`), or with those of another question (`swap`)."""
+    max_pixels: int | None = pydantic.Field(None, ge=28 * 28)
+    """Images with more pixels are shrunk to this before they are sent."""
 
     def model_post_init(self, context: Any) -> None:
         """Check what the types cannot."""
@@ -58,6 +63,15 @@ class Task:
     loaded: Loaded
     in_suite: bool
     """Whether it counts into the suite's macro average."""
+    parts: tuple[str, ...] = ()
+    """The parts of the suite it is in, which have averages of their own."""
+    control: Control | None = None
+    """Set where this is the control of a benchmark; its verdicts are filed under `name:control`."""
+
+    @property
+    def stage(self) -> str:
+        """Under which name its verdicts are filed."""
+        return f"{self.name}:{self.control}" if self.control else self.name
 
 
 @dataclass(frozen=True)
@@ -91,8 +105,12 @@ def finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
-def prepare(config: EvalConfig, catalog: Catalog, place: Place) -> list[Task]:
-    """The benchmarks a config names, loaded. Raises UsageError or SourceError before anything is asked."""
+def prepare(config: EvalConfig, catalog: Catalog, place: Place, *, pictures: bool = True) -> list[Task]:
+    """The benchmarks a config names, loaded, and their controls.
+
+    Raises UsageError or SourceError before anything is asked. Without `pictures` no image is opened, which
+    is enough to count.
+    """
     members = catalog.suite(config.suite) if config.suite else []
     names = list(dict.fromkeys([*members, *config.benchmarks]))
     if not names:
@@ -100,10 +118,11 @@ def prepare(config: EvalConfig, catalog: Catalog, place: Place) -> list[Task]:
     rows = {name: catalog.benchmark(name) for name in names}
     default = "mcq-cloze" if config.protocol == "loglikelihood" else None
     wordings = {name: prompts.named(config.prompt or default or row.prompt) for name, row in rows.items()}
-    tasks = []
+    tasks: list[Task] = []
+    parts = catalog.suites[config.suite].parts if config.suite else {}
     for name, wording in wordings.items():
         try:
-            loaded = catalog.examples(name, place)
+            loaded = catalog.examples(name, place, limit=config.limit, pictures=pictures)
         except SourceError as problem:
             others = " ".join(f"-b {other}" for other in names if other != name)
             rest = (
@@ -112,17 +131,21 @@ def prepare(config: EvalConfig, catalog: Catalog, place: Place) -> list[Task]:
             raise SourceError(problem.what, problem.fix + rest) from problem
         if not loaded.examples:
             raise SourceError(f"benchmark '{name}' has no questions", "look at its where, ids and repeats")
-        asking = Asking(wording, config.sampling, samples=config.samples, protocol=config.protocol)
-        tasks.append(Task(name, chosen(loaded.examples, config.limit), asking, loaded, name in members))
+        asking = Asking(
+            wording, config.sampling, config.samples, config.protocol, max_pixels=config.max_pixels
+        )
+        belongs = tuple(part for part, listed in parts.items() if name in listed)
+        task = Task(name, loaded.examples, asking, loaded, name in members, belongs)
+        tasks += [task, *controls_of(task, config)]
+    if config.controls and not any(task.control for task in tasks):
+        raise UsageError("none of these benchmarks shows images", "leave --blind and --swap out")
     return tasks
 
 
-def chosen(examples: Sequence[Example], limit: int | None) -> list[Example]:
-    """At most `limit` examples, picked by the hash of their ids, in their own order."""
-    if limit is None or limit >= len(examples):
-        return list(examples)
-    picked = set(sorted((example.id for example in examples), key=lambda i: digest(f"limit:{i}"))[:limit])
-    return [example for example in examples if example.id in picked]
+def controls_of(task: Task, config: EvalConfig) -> list[Task]:
+    """The control tasks of a benchmark that shows images."""
+    asked = {control: controlled(task.examples, control) for control in config.controls}
+    return [replace(task, examples=shown, control=control) for control, shown in asked.items() if shown]
 
 
 def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[str, Any]:
@@ -132,10 +155,10 @@ def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[st
         "model": model.name,
         **config.model_dump(mode="json"),
         "data": {
-            task.name: {"revision": task.loaded.revision, "examples": digest(frame(task.examples).rows())}
+            task.stage: {"revision": task.loaded.revision, "examples": digest(frame(task.examples).rows())}
             for task in tasks
         },
-        "prompts": {task.name: task.asking.prompt.hash for task in tasks},
+        "prompts": {task.stage: task.asking.prompt.hash for task in tasks},
     }
 
 
@@ -154,21 +177,44 @@ def evaluate(
     name = config.suite or "+".join(dict.fromkeys(config.benchmarks))
     with open_run(home, name[:60], config=identity(config, model, tasks), fresh=fresh) as run:
         parts = [measure(run, model, task=task, purse=purse, progress=progress) for task in tasks]
-        verdicts = [graded for graded, _ in parts]
-        results = [
-            summarise(graded, frame(task.examples), task.asking.samples)
-            for graded, task in zip(verdicts, tasks, strict=True)
-        ]
-        members = [graded for graded, task in zip(verdicts, tasks, strict=True) if task.in_suite]
-        if config.suite and len(members) > 1:
-            results.append(macro(config.suite, pl.concat(members)))
+        verdicts = {task.stage: graded for task, (graded, _) in zip(tasks, parts, strict=True)}
+        results = [*figures(tasks, verdicts), *averages(config, tasks, verdicts)]
         tally = summed([tally for _, tally in parts])
-        reading = glance(zip(verdicts, map(by_id, tasks), strict=True)) if written(config) else None
-        everything = pl.concat(verdicts)
+        plainly = [task for task in tasks if not task.control]
+        asked = ((verdicts[task.stage], by_id(task)) for task in plainly)
+        reading = glance(asked) if written(config) else None
+        everything = pl.concat(verdicts.values())
         share = unscored(everything) / max(everything.height, 1)
         done = Evaluated(run.name, run.folder, pl.concat(results), tally, share, reading)
         seal(run, done, everything, dropped_of(tasks))
     return done
+
+
+def figures(tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame]:
+    """The results of each benchmark, those of its controls beside them."""
+    found = []
+    for task in tasks:
+        graded, samples = verdicts[task.stage], task.asking.samples
+        if task.control:
+            main = verdicts[task.name]
+            found.append(beside(task.name, task.control, main=main, verdicts=graded, samples=samples))
+        else:
+            found.append(summarise(graded, frame(task.examples), samples))
+    return found
+
+
+def averages(
+    config: EvalConfig, tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]
+) -> list[pl.DataFrame]:
+    """The macro averages of a suite, of its parts, and of its controls."""
+    members = [task for task in tasks if task.in_suite]
+    groups = {config.suite or "": [task for task in members if not task.control]}
+    for part in dict.fromkeys(part for task in members for part in task.parts):
+        groups[f"{config.suite}:{part}"] = [t for t in members if part in t.parts and not t.control]
+    for control in config.controls:
+        groups[f"{config.suite}:{control}"] = [task for task in members if task.control == control]
+    named = {name: [verdicts[task.stage] for task in group] for name, group in groups.items() if name}
+    return [macro(name, pl.concat(group)) for name, group in named.items() if len(group) > 1]
 
 
 def unscored(verdicts: pl.DataFrame) -> int:
@@ -190,7 +236,7 @@ def measure(
     run: Run, model: Model, *, task: Task, purse: Purse, progress: Progress
 ) -> tuple[pl.DataFrame, Tally]:
     """Verdicts on one benchmark, and what they took."""
-    last = Tally(task.name, 0)
+    last = Tally(task.stage, 0)
 
     def watch(tally: Tally) -> None:
         nonlocal last
@@ -199,7 +245,7 @@ def measure(
 
     asking, examples = task.asking, task.examples
     verdicts = solve(
-        run, model, examples=examples, asking=asking, stage=task.name, purse=purse, progress=watch
+        run, model, examples=examples, asking=asking, stage=task.stage, purse=purse, progress=watch
     )
     return verdicts, last
 

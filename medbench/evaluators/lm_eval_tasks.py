@@ -82,7 +82,11 @@ def write(names: Sequence[str], catalog: Catalog, *, place: Place, out: Path) ->
             )
     written = [write_text(out / "medbench_tasks.py", FUNCTIONS)]
     for name in names:
-        loaded = catalog.examples(name, place)
+        loaded = catalog.examples(name, place, pictures=False)
+        if any(example.images for example in loaded.examples):
+            raise UsageError(
+                f"'{name}' has images, which these tasks cannot show", "leave it out of the export"
+            )
         task = f"medbench_{name.replace('-', '_')}"
         data = (out / f"{task}.jsonl").resolve()
         rows = documents(catalog.benchmark(name), loaded.examples)

@@ -79,10 +79,11 @@ def compared(joined: pl.DataFrame) -> pl.DataFrame:
 
 
 def groups(joined: pl.DataFrame, examples: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """The subgroups by kind, if there are several, and by tag, as `name=value` with their verdicts."""
-    if joined["kind"].n_unique() > 1:
-        for (kind,), part in sorted(joined.group_by("kind", maintain_order=True)):
-            yield f"kind={kind}", part
+    """The subgroups by kind and language, if there are several, and by tag, as `name=value` with verdicts."""
+    for column in ("kind", "lang"):
+        if joined[column].n_unique() > 1:
+            for (value,), part in sorted(joined.group_by(column, maintain_order=True)):
+                yield f"{column}={value}", part
     for tag in tag_names(examples):
         value = pl.col("tags").list.eval(
             pl.element().struct.field("value").filter(pl.element().struct.field("name") == tag)
@@ -113,7 +114,7 @@ def correctness(graded: pl.DataFrame, samples: int) -> list[dict[str, object]]:
     scored = graded.filter(pl.col("correct").is_not_null())
     unscored = graded.height - scored.height
     right = [float(value) for value in scored["correct"]]
-    if samples == 1 and scored["cluster"].null_count() == scored.height:
+    if samples == 1 and len(set(units(scored))) == scored.height:
         name, interval = "accuracy", wilson(int(sum(right)), len(right))
     else:
         name = "accuracy" if samples == 1 else f"mean@{samples}"

@@ -16,7 +16,7 @@ from medbench import verify
 from medbench.catalog import Catalog, Place
 from medbench.config import digest
 from medbench.errors import MedbenchError, SourceError, UsageError
-from medbench.evaluators import chosen
+from medbench.evaluators.controls import CONTROLS, controlled
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.replies import Given, join
 from medbench.evaluators.sensitivity import Peer, Read, Report, columns, reads, report
@@ -156,12 +156,13 @@ def asked(
     run: str, name: str, config: Mapping[str, Any], catalog: Catalog, place: Place
 ) -> dict[str, Example]:
     """The questions of one benchmark that a run asked, by id, loaded again and compared by their digest."""
-    if name not in catalog.benchmarks:
+    benchmark, _, control = name.partition(":")
+    if benchmark not in catalog.benchmarks:
         raise UsageError(
             f"run {run} asked benchmark '{name}', which the catalog does not have", "give --catalog"
         )
-    loaded = catalog.examples(name, place)
-    examples = chosen(loaded.examples, config.get("limit"))
+    loaded = catalog.examples(benchmark, place, limit=config.get("limit"))
+    examples = controlled(loaded.examples, CONTROLS[control]) if control else loaded.examples
     about = config["data"][name]
     if about.get("examples") not in digests(examples):
         raise SourceError(
@@ -173,9 +174,13 @@ def asked(
 
 
 def digests(examples: Sequence[Example]) -> set[str]:
-    """What a run's config may call these questions: runs of 0.1 knew no labels."""
+    """What a run's config may call these questions: runs of 0.1 knew no labels, and none knew images."""
     table = frame(examples)
     found = {digest(table.rows())}
+    if any(example.images or example.fault for example in examples):
+        return found
+    table = table.drop("images", "fault")
+    found.add(digest(table.rows()))
     if not any(example.labels for example in examples):
         found.add(digest(table.drop("labels").rows()))
     return found

@@ -44,7 +44,7 @@ class Purse:
         """What a reply cost; its tokens are estimated where the server did not count them."""
         tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
         if reply.error is None and not tokens_in and not tokens_out:
-            tokens_in, tokens_out = tokens(request), len(reply.text) // 4
+            tokens_in, tokens_out = int(tokens(request)), len(reply.text) // 4
         return self.cost(tokens_in, tokens_out)
 
     def reserve(self, request: Request) -> bool:
@@ -92,11 +92,11 @@ class Affordable(Collection[Request]):
         return self._requests[self._next - 1]
 
 
-def tokens(request: Request) -> int:
+def tokens(request: Request) -> float:
     """About how many tokens a request holds: four characters each, and a thousand an image."""
-    return len(request.text) // 4 + IMAGE_TOKENS * len(request.images)
+    return len(request.text) / 4 + IMAGE_TOKENS * len(request.images)
 
 
 def tokens_in(requests: Iterable[Request]) -> int:
     """About how many tokens some requests hold."""
-    return sum(map(tokens, requests))
+    return int(sum(map(tokens, requests)))

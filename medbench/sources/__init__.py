@@ -16,7 +16,8 @@ from pathlib import Path
 
 from medbench import files
 from medbench.errors import SourceError
-from medbench.sources.hub import from_folder, from_hub
+from medbench.sources.albums import Album, Later, gathered
+from medbench.sources.hub import from_folder, from_hub, snapshot
 from medbench.sources.lock import unlock
 from medbench.sources.originals import from_url, read_original
 from medbench.sources.types import Fetched, Malformed, Original, Place, Row, Source
@@ -34,7 +35,7 @@ def raw_rows(name: str, source: Source, split: str, place: Place) -> Fetched:
     if source.hub and split in source.splits:
         return from_hub(name, source, split, place)
     if original and original.url:
-        return from_url(name, original, split, place)
+        return from_url(name, source, split, place)
     known = sorted({*source.splits, *(key for key, value in source.original.items() if value.url)})
     raise SourceError(
         f"source {name} has no split '{split}' that could be fetched",
@@ -63,18 +64,36 @@ def from_mirror(name: str, source: Source, split: str, place: Place) -> Fetched:
     if original := source.original.get(split):
         paths = [within(mirror, path) for path in original.files]
         if all(path.is_file() for path in paths):
-            return read_original(original, paths, split)
+            fetched = read_original(original, paths, split)
+            folder = snapshot(name, fetched.revision, place)
+            return replace(
+                fetched, album=Later(lambda: mirrored(name, source, original, mirror)), folder=folder
+            )
         looked += [path for path in paths if not path.is_file()]
     if source.hub and split in source.splits:
         for folder in (within(mirror, f"datasets/{source.hub}"), within(mirror, source.hub)):
             if folder.is_dir():
-                return from_folder(name, source, split, folder, place.home)
+                return from_folder(name, source, split, folder, place)
             looked.append(folder)
     raise SourceError(
         f"{name} ({split}) is not in the mirror {mirror}",
         f"looked for: {', '.join(map(str, looked)) or 'nothing, the catalog names no file of it'}"
         "; put it there, or leave --mirror out to fetch it",
     )
+
+
+def mirrored(name: str, source: Source, original: Original, mirror: Path) -> Album:
+    """The images of original files, below the mirror."""
+    places = [within(mirror, path) for path in original.images]
+    here = [place for place in places if place.exists()]
+    if not here:
+        what = " or ".join(original.images) or "no place that the catalog names"
+        size = f" ({source.pictures.size})" if source.pictures.size else ""
+        raise SourceError(
+            f"{name}: its images are not in the mirror {mirror}: looked for {what}{size}",
+            source.pictures.get or f"see {source.homepage or 'its authors'}",
+        )
+    return gathered(here)
 
 
 def within(mirror: Path, relative: str) -> Path:

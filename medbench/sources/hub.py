@@ -1,9 +1,15 @@
-"""Splits in the layout of the Hub: fetched at a locked commit or copied by hand, then kept as Parquet."""
+"""Splits in the layout of the Hub: fetched at a locked commit, or copied by hand.
 
+Parquet, JSON lines, tab-separated tables and JSON in zip archives are read where they lie; JSON and CSV
+are turned into a Parquet table once. A pattern `some.zip!*/part/*.json` names files in an archive.
+"""
+
+import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
@@ -13,9 +19,13 @@ import polars as pl
 from medbench import files
 from medbench.config import digest
 from medbench.errors import SourceError
+from medbench.sources.albums import Album, Later, Tables, gathered, parquet_cells, tsv_cells
 from medbench.sources.lock import Pin, pinned, relock, verify
 from medbench.sources.originals import json_lines
+from medbench.sources.tables import archived_rows, parquet_rows, separated_rows
 from medbench.sources.types import Fetched, Malformed, Place, Row, Source
+
+log = logging.getLogger(__name__)
 
 TABLE = "medbench-"
 """How the names of tables begin that are made from fetched files and lie beside them."""
@@ -28,25 +38,35 @@ def from_hub(name: str, source: Source, split: str, place: Place) -> Fetched:
         folder = snapshot(name, pin.revision, place)
         known = matching(pin.files, source.splits[split])
         if ready(folder, {path: pin.files[path] for path in known}, split):
-            rows = opened(name, split, [folder / path for path in known], folder)
-            return fetched(source, split, rows, pin.revision)
+            return fetched(Copy(name, source, folder, pin.revision), split, known, place)
+    for word in cautions(name, source):
+        log.warning(word)
     with explained(name, source, pin, place):
         revision = resolve(source, split, pin)
         folder = snapshot(name, revision, place)
-        found = download_split(source, split, revision, folder)
+        found = download(source, source.splits[split], revision, folder)
     verify(name, source, Pin(hub=source.hub or "", revision=revision, files=found), place)
-    rows = opened(name, split, [folder / path for path in found], folder)
-    return fetched(source, split, rows, revision)
+    return fetched(Copy(name, source, folder, revision), split, list(found), place)
+
+
+def cautions(name: str, source: Source) -> list[str]:
+    """What a user should know before anything is fetched."""
+    said = [f"{name}: {source.caution}"] if source.caution else []
+    if source.gated:
+        said.append(f"{name} is gated: its terms must be accepted on its page first ({source.license})")
+    return said
 
 
 def snapshot(name: str, revision: str, place: Place) -> Path:
-    """The folder of a source at a commit."""
-    return place.home / "sources" / f"{name}@{revision[:12]}"
+    """The folder of a source at a revision."""
+    digits = revision.removeprefix("sha256:")[:12]
+    return place.home / "sources" / f"{name}@{'sha256-' if digits != revision[:12] else ''}{digits}"
 
 
 def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    """The names that any pattern matches, sorted."""
-    return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in patterns))
+    """The names that any pattern matches, sorted; of a pattern into an archive, the archive's part counts."""
+    outer = [pattern.partition("!")[0] for pattern in patterns]
+    return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in outer))
 
 
 def resolve(source: Source, split: str, pin: Pin | None) -> str:
@@ -63,11 +83,14 @@ def resolve(source: Source, split: str, pin: Pin | None) -> str:
     return str(info.sha)
 
 
-def download_split(source: Source, split: str, revision: str, folder: Path) -> dict[str, str]:
-    """Bring the split's files of a commit into `folder`; their hashes by path."""
+def download(source: Source, patterns: Sequence[str], revision: str, folder: Path) -> dict[str, str]:
+    """Bring the files of a commit that match into `folder`, going on where a download broke off.
+
+    Gives their hashes by path.
+    """
     from huggingface_hub import snapshot_download
 
-    patterns = list(source.splits[split])
+    patterns = [pattern.partition("!")[0] for pattern in patterns]
     snapshot_download(
         source.hub or "",
         repo_type="dataset",
@@ -121,49 +144,149 @@ def explained(name: str, source: Source, pin: Pin | None, place: Place) -> Itera
         ) from problem
 
 
-def from_folder(name: str, source: Source, split: str, folder: Path, home: Path) -> Fetched:
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The files of a source at one revision, in a folder of ours or a mirror's."""
+
+    name: str
+    source: Source
+    folder: Path
+    revision: str
+    """A commit of the Hub, or `sha256:` and a digest of a mirror's files."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether somebody else put the files there."""
+        return self.revision.startswith("sha256:")
+
+    def beside(self, place: Place) -> Path:
+        """Where what is made of the files is kept."""
+        return snapshot(self.name, self.revision, place)
+
+
+def from_folder(name: str, source: Source, split: str, folder: Path, place: Place) -> Fetched:
     """Rows of a folder laid out like the Hub repository."""
-    paths = [folder / path for path in listed(folder, source.splits[split])]
-    if not paths:
+    found = listed(folder, source.splits[split])
+    if not found:
         raise SourceError(
             f"{folder} has no file like {' or '.join(source.splits[split])}",
             "copy that file of the Hub repository there",
         )
-    version = digest([files.sha256(path) for path in paths])
-    into = home / "sources" / f"{name}@sha256-{version[:12]}"
-    return fetched(source, split, opened(name, split, paths, into), f"sha256:{version}")
+    version = digest([fingerprint(folder / path) for path in found])
+    return fetched(Copy(name, source, folder, f"sha256:{version}"), split, found, place)
 
 
-def plain(paths: Sequence[Path]) -> bool:
-    """Whether files are JSON lines, which we read ourselves, row by row.
-
-    Arrow's reader lets bytes through that are no UTF-8, and refuses a whole file for one bad line.
-    """
-    return all(path.suffix == ".jsonl" for path in paths)
+def fingerprint(path: Path) -> str:
+    """What a file of a mirror is: its hash, or size and time of an archive of many gigabytes."""
+    if path.suffix == ".zip":
+        told = path.stat()
+        return f"{path.name}:{told.st_size}:{told.st_mtime_ns}"
+    return files.sha256(path)
 
 
 def ready(folder: Path, pins: Mapping[str, str], split: str) -> bool:
-    """Whether a split is there to be read without the Hub's client: its table, or its unchanged lines."""
+    """Whether a split is there to be read without the Hub's client: its files, or the table made of them."""
     paths = {folder / path: sha256 for path, sha256 in pins.items()}
-    if not plain(list(paths)):
-        return (folder / f"{TABLE}{split}.parquet").is_file()
-    return bool(paths) and all(path.is_file() and files.sha256(path) == paths[path] for path in paths)
+    if not paths or converted(list(paths)):
+        return bool(paths) and (folder / f"{TABLE}{split}.parquet").is_file()
+    unchanged = (path.suffix != ".jsonl" or files.sha256(path) == paths[path] for path in paths)
+    return all(path.is_file() for path in paths) and all(unchanged)
 
 
-def opened(name: str, split: str, paths: Sequence[Path], into: Path) -> Iterator[Row | Malformed]:
-    """The rows of a split's files; a table made to read them is kept in `into`."""
-    if plain(paths):
-        return chain.from_iterable(json_lines(path, split) for path in paths)
-    return read(convert(name, paths, split, into), split)
+def converted(paths: Sequence[Path]) -> bool:
+    """Whether files are read through a table that is made of them.
+
+    JSON lines are not: Arrow's reader lets bytes through that are no UTF-8, and refuses a whole file for
+    one bad line.
+    """
+    return any(path.suffix not in (".jsonl", ".parquet", ".tsv", ".zip") for path in paths)
 
 
-def fetched(source: Source, split: str, rows: Iterable[Row | Malformed], revision: str) -> Fetched:
-    """Rows in the Hub's layout, with what the catalog says of it."""
-    return Fetched(rows, source.adapter, source.args, revision, source.rows.get(split))
+def opened(copy: Copy, split: str, paths: Mapping[str, Path], into: Path) -> Iterator[Row | Malformed]:
+    """The rows of a split's files, numbered; a table made to read them is kept in `into`."""
+    if converted(list(paths.values())):
+        table = convert(copy.name, list(paths.values()), split, into)
+        return placed(parquet_rows(table, table.name), split)
+    inside = [pattern.partition("!")[2] for pattern in copy.source.splits[split] if "!" in pattern]
+    readers: dict[str, Callable[[Path, str], Iterator[Row | Malformed]]] = {
+        ".jsonl": lambda path, name: json_lines(path, split),
+        ".parquet": parquet_rows,
+        ".tsv": separated_rows,
+        ".zip": lambda path, name: archived_rows(path, inside),
+    }
+    rows = chain.from_iterable(readers[path.suffix](path, name) for name, path in paths.items())
+    return placed(rows, split)
+
+
+def placed(rows: Iterable[Row | Malformed], split: str) -> Iterator[Row | Malformed]:
+    """Rows with their position in the split; those of JSON lines have theirs in the file."""
+    for number, row in enumerate(rows):
+        yield row if isinstance(row, Malformed) else {"_row": number, "_split": split, **row}
+
+
+def fetched(copy: Copy, split: str, found: Sequence[str], place: Place) -> Fetched:
+    """Rows in the Hub's layout, with what the catalog says of them and where their images are."""
+    paths = {path: copy.folder / path for path in found}
+    source, into = copy.source, copy.beside(place)
+    rows = opened(copy, split, paths, into)
+    expected = source.rows.get(split)
+    return Fetched(
+        rows, source.adapter, source.args, copy.revision, expected, "", album_of(copy, paths, place), into
+    )
+
+
+def album_of(copy: Copy, paths: Mapping[str, Path], place: Place) -> Album:
+    """Where the images are: in the split's own tables, or in files beside them, fetched if need be."""
+    if copy.source.pictures.files:
+        return Later(lambda: pictures_of(copy, place))
+    tabbed = any(path.suffix == ".tsv" for path in paths.values())
+    return Tables(paths, tsv_cells if tabbed else parquet_cells)
+
+
+def pictures_of(copy: Copy, place: Place) -> Album:
+    """The album of files apart from the rows: those here (also unpacked), else fetched from the Hub."""
+    pictures = copy.source.pictures
+    here = pictures_here(copy)
+    what = f"{', '.join(pictures.files)} ({pictures.size or 'size unknown'})"
+    if copy.mirrored and not here:
+        raise SourceError(
+            f"{copy.name}: its images are not in {copy.folder}: {what}",
+            f"copy that file of {copy.source.hub} there; zip archives are read as they are",
+        )
+    if not copy.mirrored:
+        fetch_pictures(copy, place, what, here=bool(here))
+        here = pictures_here(copy)
+    loose = {path for path in here if path.is_file() and path.suffix != ".zip"}
+    return gathered([path for path in here if path not in loose] + [copy.folder] * bool(loose))
+
+
+def pictures_here(copy: Copy) -> list[Path]:
+    """The image files and archives of a copy that are there, and folders named like an archive."""
+    patterns = copy.source.pictures.files
+    unpacked = (
+        copy.folder / pattern.removesuffix(".zip") for pattern in patterns if pattern.endswith(".zip")
+    )
+    return [copy.folder / path for path in listed(copy.folder, patterns)] + [
+        p for p in unpacked if p.is_dir()
+    ]
+
+
+def fetch_pictures(copy: Copy, place: Place, what: str, *, here: bool) -> None:
+    """Bring the image files of a copy from the Hub, unless the lock knows them and they are here."""
+    name, source, patterns = copy.name, copy.source, copy.source.pictures.files
+    pin = pinned(name, source, place)
+    if here and pin and matching(pin.files, patterns):
+        return
+    log.warning("%s: fetching its images from %s: %s", name, source.hub, what)
+    with explained(name, source, pin, place):
+        found = download(source, patterns, copy.revision, copy.folder)
+    if not found:
+        raise SourceError(f"{name}: {source.hub} has no file like {what}", source.pictures.get)
+    verify(name, source, Pin(hub=source.hub or "", revision=copy.revision, files=found), place)
 
 
 def convert(name: str, paths: Sequence[Path], split: str, into: Path) -> Path:
-    """The Parquet table of files that aren't JSON lines, made by `datasets` the first time."""
+    """The Parquet table of JSON and CSV files, made by `datasets` the first time."""
     table = into / f"{TABLE}{split}.parquet"
     if table.is_file():
         return table
@@ -173,8 +296,10 @@ def convert(name: str, paths: Sequence[Path], split: str, into: Path) -> Path:
     disable_progress_bars()
 
     suffix = paths[0].suffix.lstrip(".")
-    if suffix not in ("json", "csv", "parquet"):
-        raise SourceError(f"{name}: cannot read {paths[0].name}", "known: .parquet, .jsonl, .json, .csv")
+    if suffix not in ("json", "csv"):
+        raise SourceError(
+            f"{name}: cannot read {paths[0].name}", "known: .parquet, .jsonl, .json, .csv, .tsv, .zip"
+        )
     verbatim = {"keep_default_na": False} if suffix == "csv" else {}  # an option may read "None"
     cache = files.private(into / ".arrow")
     try:
@@ -189,9 +314,3 @@ def convert(name: str, paths: Sequence[Path], split: str, into: Path) -> Path:
         ) from problem
     finally:
         shutil.rmtree(cache, ignore_errors=True)
-
-
-def read(table: Path, split: str) -> Iterator[Row]:
-    """Each row of a Parquet table with its position."""
-    for number, row in enumerate(pl.read_parquet(table).iter_rows(named=True)):
-        yield {**row, "_row": number, "_split": split}

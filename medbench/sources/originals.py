@@ -1,4 +1,4 @@
-"""Files as their authors published them: JSON lines, JSON mappings and CSV, from a mirror or an address."""
+"""Files as their authors published them: JSON lines, JSON and CSV, from a mirror or an address."""
 
 import csv
 import hashlib
@@ -7,7 +7,7 @@ import io
 import json
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from medbench import files
 from medbench.config import digest
 from medbench.errors import SourceError
-from medbench.sources.types import Fetched, Malformed, Original, Place, Row
+from medbench.sources.albums import Album, Later
+from medbench.sources.types import Fetched, Malformed, Original, Place, Row, Source
 
 
 def read_original(original: Original, paths: Sequence[Path], split: str) -> Fetched:
@@ -68,7 +69,7 @@ def parse(original: Original, content: Content, split: str, path: Path) -> Itera
     if original.format == "json":
         rows = mapping(content, original.at, path)
     elif original.format == "csv":
-        rows = separated(content, original.columns, path.stem)
+        rows = separated(content, original, path.stem)
     else:
         rows = jsonl(content)
     return placed(rows, content.clean, split)
@@ -112,23 +113,31 @@ def jsonl(content: Content) -> Iterator[tuple[int, Row | str]]:
 
 
 def mapping(content: Content, at: str | None, path: Path) -> Iterator[tuple[int, Row | str]]:
-    """The number and value of each entry of a JSON mapping, its name as `_key`."""
+    """The number and value of each entry of a JSON mapping, its name as `_key`; or of a list."""
     if content.tree is None:
         try:
             content.tree = json.loads(content.text)
         except ValueError as problem:
             raise SourceError(f"{path} is not JSON: {problem}", "get the published file again") from None
-    rows = content.tree if at is None else content.tree.get(at)
+    rows = content.tree.get(at) if at is not None and isinstance(content.tree, dict) else content.tree
+    if isinstance(rows, list):
+        for number, row in enumerate(rows):
+            yield number, row if isinstance(row, dict) else "not a JSON object"
+        return
     if not isinstance(rows, dict):
         raise SourceError(f"{path} holds no mapping of rows{f' at {at!r}' if at else ''}", "see its source")
     for number, (key, value) in enumerate(rows.items()):
         yield number, {**(value if isinstance(value, dict) else {"value": value}), "_key": key}
 
 
-def separated(content: Content, columns: Sequence[str], stem: str) -> Iterator[tuple[int, Row | str]]:
+def separated(content: Content, original: Original, stem: str) -> Iterator[tuple[int, Row | str]]:
     """The number and values of each record of a CSV file, the file's stem as `_file`."""
-    records = csv.reader(io.StringIO(content.text, newline=""))
-    header = list(columns) or next(records, [])
+    lines = io.StringIO(content.text, newline="")
+    if original.separator == ",":
+        records = csv.reader(lines)
+    else:
+        records = csv.reader(lines, delimiter=original.separator, quoting=csv.QUOTE_NONE)
+    header = list(original.columns) or next(records, [])
     for number, record in enumerate(records):
         if len(record) == len(header):
             yield number, {**dict(zip(header, record, strict=True)), "_file": stem}
@@ -136,8 +145,9 @@ def separated(content: Content, columns: Sequence[str], stem: str) -> Iterator[t
             yield number, f"{len(record)} columns instead of {len(header)}"
 
 
-def from_url(name: str, original: Original, split: str, place: Place) -> Fetched:
+def from_url(name: str, source: Source, split: str, place: Place) -> Fetched:
     """Rows of a file published at an address, fetched once and verified."""
+    original = source.original[split]
     [(relative, expected)] = original.files.items()
     assert original.url and expected
     path = place.home / "sources" / f"{name}@{expected[:12]}" / Path(relative).name
@@ -145,7 +155,17 @@ def from_url(name: str, original: Original, split: str, place: Place) -> Fetched
         files.write_whole(
             path, lambda part: part.write_bytes(download(name, relative, original.url or "", expected))
         )
-    return read_original(original, [path], split)
+    fetched = read_original(original, [path], split)
+    return replace(fetched, album=Later(lambda: not_here(name, source)), folder=path.parent)
+
+
+def not_here(name: str, source: Source) -> Album:
+    """The album of a source whose images no address serves."""
+    size = f" ({source.pictures.size})" if source.pictures.size else ""
+    raise SourceError(
+        f"{name}: its images{size} cannot be fetched by medbench",
+        f"{source.pictures.get or 'get them from its authors'}; then pass the folder as --mirror DIR",
+    )
 
 
 def download(name: str, relative: str, url: str, expected: str) -> bytes:

@@ -10,6 +10,8 @@ import pydantic
 
 from medbench import files
 from medbench.config import Config
+from medbench.images import Store
+from medbench.sources.albums import Album
 
 Row = dict[str, Any]
 
@@ -20,7 +22,7 @@ class Original(Config):
     files: dict[str, str | None]
     """Path relative to a mirror → SHA-256, null when it isn't known."""
     format: Literal["jsonl", "json", "csv"]
-    """`json` is a mapping of row ids to rows."""
+    """`json` is a mapping of row ids to rows, or a list of rows."""
     adapter: str
     args: dict[str, int | str] = pydantic.Field(default_factory=dict)
     """Arguments of the adapter, e.g. from which number an answer index counts."""
@@ -28,6 +30,10 @@ class Original(Config):
     """Key under which a JSON file holds this split."""
     columns: tuple[str, ...] = ()
     """Column names of a CSV file without a header."""
+    separator: str = ","
+    """What separates the columns of a CSV file."""
+    images: tuple[str, ...] = ()
+    """Folders and zip archives below a mirror that hold the images its rows name."""
     url: str | None = None
     """Where the only file is published, pinned to a commit."""
     note: str = ""
@@ -39,6 +45,17 @@ class Original(Config):
         if self.url and (len(self.files) != 1 or None in self.files.values()):
             raise ValueError("a url needs exactly one file, with its sha256")
         return self
+
+
+class Pictures(Config):
+    """Where the images of a source are, apart from its rows."""
+
+    files: tuple[str, ...] = ()
+    """Patterns of the files in the Hub repository: zip archives, or the images themselves."""
+    size: str = ""
+    """How much that is to fetch, for people."""
+    get: str = ""
+    """Which files to get from where, when they are not here."""
 
 
 class Source(Config):
@@ -57,6 +74,9 @@ class Source(Config):
     adapter: str = ""
     """Adapter of the Hub's columns."""
     args: dict[str, int | str] = pydantic.Field(default_factory=dict)
+    pictures: Pictures = Pictures()
+    caution: str = ""
+    """Said before anything of it is fetched: an unclear licence, a great size."""
     gated: bool = False
     """Terms must be accepted first; rows never go to logs or fixtures."""
     redistribute: bool = True
@@ -84,6 +104,11 @@ class Place:
         mirror = mirror or (Path(named).expanduser() if named else None)
         return cls(home, mirror, lock or (Path(pinned).expanduser() if pinned else home / "medbench.lock"))
 
+    @property
+    def images(self) -> Store:
+        """The image store."""
+        return Store(self.home / "images")
+
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
@@ -103,3 +128,7 @@ class Fetched:
     expected: int | None = None
     """How many rows there must be, if that is known."""
     note: str = ""
+    album: Album | None = None
+    """Where the images are that the rows name."""
+    folder: Path | None = None
+    """Where what was found out about these images is kept."""

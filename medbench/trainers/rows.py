@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from medbench import prompts
-from medbench.catalog import lettered, turned
+from medbench.adapters.orders import lettered, turned
 from medbench.schema import LETTERS, Example
 from medbench.trainers.recipe import Grpo, Sft
 from medbench.trainers.rewards import packed
