@@ -54,7 +54,7 @@ def evaluate(
     from medbench.solve import estimate
 
     what = {"suite": suite, "benchmarks": tuple(benchmark or ()), "samples": samples, "limit": limit}
-    how = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels}
+    how: dict[str, Any] = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels}
     how["controls"] = ("blind",) * blind + ("swap",) * swap
     config = config_of(model, what | how, settings)
     paying = o.purse_of(price, max_cost)
@@ -71,7 +71,6 @@ def evaluate(
             config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=tell
         )
     report(done, tasks, json_out, o.home_flag(home))
-    render.hint(f"medbench show {done.run}{o.home_flag(home)}")
     refuse(done, tolerance)
 
 
@@ -110,6 +109,7 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) ->
     if done.reading and not json_out:
         scorecard.reading(done.reading, f"{done.run} --sensitivity{flag}")
     render.spent(done.tally)
+    render.hint(f"medbench show {done.run}{flag}")
 
 
 def refuse(done: "Evaluated", tolerance: float) -> None:
