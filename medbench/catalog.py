@@ -5,7 +5,7 @@ never changes its meaning.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files as resources
 from pathlib import Path
@@ -16,9 +16,9 @@ import pydantic
 from medbench import adapters
 from medbench.adapters import Drop
 from medbench.adapters.orders import reordered
-from medbench.config import Config, digest, parse, read_yaml
+from medbench.config import Config, digest, digest_of_rows, parse, read_yaml
 from medbench.errors import SourceError, UsageError, unknown
-from medbench.schema import Example
+from medbench.schema import EXAMPLE, Example, as_row
 from medbench.sources import Fetched, Malformed, Place, Source, raw_rows
 from medbench.sources.pictures import JOURNAL, pictured
 
@@ -232,6 +232,12 @@ def settled(fetched: Fetched, loaded: Loaded, place: Place) -> Loaded:
     journal = fetched.folder / JOURNAL
     examples = pictured(loaded.examples, fetched.album, place.images, journal)
     return replace(loaded, examples=examples, journal=journal)
+
+
+def fingerprint(examples: Iterable[Example], leaving: Collection[str] = ()) -> str:
+    """A digest of all that examples are, fields in `leaving` left out."""
+    kept = [name for name in EXAMPLE if name not in leaving]
+    return digest_of_rows([row[name] for name in kept] for row in map(as_row, examples))
 
 
 def chosen(examples: Sequence[Example], limit: int | None, salt: str = "limit") -> list[Example]:

@@ -94,6 +94,15 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
+def digest_of_rows(rows: Iterable[Any]) -> str:
+    """The `digest` of a list of rows, made without holding the list."""
+    found = hashlib.sha256(b"[")
+    for number, row in enumerate(rows):
+        found.update(("," if number else "").encode() + canonical(row).encode())
+    found.update(b"]")
+    return found.hexdigest()[:16]
+
+
 def digest(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of the canonical JSON of `value`."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]

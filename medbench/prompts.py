@@ -114,11 +114,11 @@ def parts(text: str, images: tuple[str, ...]) -> Iterator[dict[str, str]]:
         if not 1 <= number <= len(images) or number in placed:
             continue
         placed.add(number)
-        if before := text[at : mark.start()].strip():
+        if (before := text[at : mark.start()]).strip():
             yield {"type": "text", "text": before}
         yield {"type": "image", "sha256": images[number - 1]}
         at = mark.end()
-    if rest := text[at:].strip():
+    if (rest := text[at:]).strip():
         yield {"type": "text", "text": rest}
 
 

@@ -104,6 +104,21 @@ class Journal:
             self._stream = None
 
 
+class Some(Sequence[Request]):
+    """Those requests of a sequence that are at some places, taken from it when they are looked at."""
+
+    def __init__(self, requests: Sequence[Request], places: Sequence[int]) -> None:
+        self._requests = requests
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, place: Any) -> Any:
+        places = self._places[place]
+        return [self._requests[one] for one in places] if isinstance(place, slice) else self._requests[places]
+
+
 class Run:
     """An open run. Made by `open_run`."""
 
@@ -139,15 +154,30 @@ class Run:
         journal = self.journal(role)
         purse = purse or Purse()
         self._charge(role, purse)
-        keys = [request.key(role, model.name) for request in requests]
-        owed: dict[str, tuple[str, Request]] = {}
-        for key, request in zip(keys, requests, strict=True):
+        keys: list[str] = []
+        owed: dict[str, int] = {}
+        for place, request in enumerate(requests):
+            key = request.key(role, model.name)
+            keys.append(key)
             known = journal.replies.get(key)
             if known is None or known.error is not None:
-                owed[key] = (key, request)
+                owed[key] = place
             elif on_reply:
                 on_reply(request, known, False)
-        self._answer(journal, model, list(owed.values()), purse, on_reply)
+
+        def sink(request: Request, reply: Reply) -> None:
+            purse.settle(request, reply)
+            reply = replace(reply, text=readable(reply.text))
+            journal.append(request.key(role, model.name), request, reply)
+            if on_reply:
+                on_reply(request, reply, True)
+
+        if owed:
+            wanted = Some(requests, list(owed.values()))
+            try:
+                model.answer(wanted if purse.most is None else Affordable(wanted, purse), sink)
+            finally:
+                journal.close()
         unasked = Reply.failed("not asked")
         return [journal.replies.get(key, unasked) for key in keys]
 
@@ -156,31 +186,6 @@ class Run:
             self._charged.add(role)
             for reply in self.journal(role).replies.values():
                 purse.spent += purse.cost(reply.tokens_in, reply.tokens_out)
-
-    def _answer(
-        self,
-        journal: Journal,
-        model: Model,
-        owed: list[tuple[str, Request]],
-        purse: Purse,
-        on_reply: OnReply | None,
-    ) -> None:
-        keys = {id(request): key for key, request in owed}
-
-        def sink(request: Request, reply: Reply) -> None:
-            purse.settle(request, reply)
-            reply = replace(reply, text=readable(reply.text))
-            journal.append(keys[id(request)], request, reply)
-            if on_reply:
-                on_reply(request, reply, True)
-
-        wanted = [request for _, request in owed]
-        if not wanted:
-            return
-        try:
-            model.answer(wanted if purse.most is None else Affordable(wanted, purse), sink)
-        finally:
-            journal.close()
 
     def seal(
         self,

@@ -132,13 +132,14 @@ LISTS = ("gold", "options", "labels", "images")
 
 def frame(examples: Iterable[Example]) -> pl.DataFrame:
     """The Example table of some examples, in their order."""
-    rows = []
-    for example in examples:
-        row: dict[str, Any] = {name: getattr(example, name) for name in EXAMPLE}
-        row["tags"] = [{"name": name, "value": value} for name, value in sorted(example.tags.items())]
-        row |= {name: list(getattr(example, name)) for name in LISTS}
-        rows.append(row)
-    return pl.DataFrame(rows, schema=EXAMPLE)
+    return pl.DataFrame([as_row(example) for example in examples], schema=EXAMPLE)
+
+
+def as_row(example: Example) -> dict[str, Any]:
+    """An example as a row of the Example table."""
+    row: dict[str, Any] = {name: getattr(example, name) for name in EXAMPLE}
+    row["tags"] = [{"name": name, "value": value} for name, value in sorted(example.tags.items())]
+    return row | {name: list(getattr(example, name)) for name in LISTS}
 
 
 def records(table: pl.DataFrame) -> list[Example]:

@@ -6,7 +6,8 @@ questions, so a question without an answer is a row with status `error`, never a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from itertools import product
+from typing import Any, Literal
 
 import polars as pl
 
@@ -67,21 +68,30 @@ class Tally:
 Progress = Callable[[Tally], None]
 
 
-def requests_for(examples: Sequence[Example], asking: Asking) -> list[Request]:
-    """One request per example and sample, examples outermost."""
-    return [
-        Request(
+class Requests(Sequence[Request]):
+    """One request per example and sample, examples outermost; each is made when it is looked at."""
+
+    def __init__(self, examples: Sequence[Example], asking: Asking) -> None:
+        self._examples = examples
+        self._asking = asking
+
+    def __len__(self) -> int:
+        return len(self._examples) * self._asking.samples
+
+    def __getitem__(self, place: Any) -> Any:
+        places = range(len(self))[place]
+        if isinstance(places, range):
+            return [self[one] for one in places]
+        number, sample = divmod(places, self._asking.samples)
+        asking, example = self._asking, self._examples[number]
+        return Request(
             example=example.id,
-            messages=messages,
+            messages=budgeted(prompts.render(asking.prompt, example), asking.max_pixels),
             sampling=asking.sampling,
             sample=sample,
             choices=offered(asking, example),
             protocol=compared(asking, example),
         )
-        for example in examples
-        for messages in [budgeted(prompts.render(asking.prompt, example), asking.max_pixels)]
-        for sample in range(asking.samples)
-    ]
 
 
 def budgeted(messages: tuple[Message, ...], max_pixels: int | None) -> tuple[Message, ...]:
@@ -110,7 +120,7 @@ class Estimate:
 
 def estimate(examples: Sequence[Example], asking: Asking) -> Estimate:
     """What asking `examples` would take, without asking."""
-    once = requests_for(examples, replace(asking, samples=1))
+    once = Requests(examples, replace(asking, samples=1))
     n = len(once) * asking.samples
     return Estimate(n, asking.samples * tokens_in(once), n * asking.sampling.max_tokens)
 
@@ -176,39 +186,28 @@ def solve(
     """
     if len({example.id for example in examples}) < len(examples):
         raise MedbenchError(f"{stage}: two questions share an id")
-    requests = requests_for(examples, asking)
     if study := getattr(model, "study", None):
         study(gold_choice(asking, example) for example in examples)
     purse = purse or Purse()
-    grader = Grader(examples, Tally(stage, len(requests)), purse, progress)
+    grader = Grader(examples, Tally(stage, len(examples) * asking.samples), purse, progress)
     grader.leave_out()
-    asked = [request for request in requests if not grader.examples[request.example].fault]
-    run.ask(asking.role, model, requests=asked, purse=purse, on_reply=grader)
-    return table(stage, requests, grader)
+    asked = [example for example in examples if not example.fault]
+    run.ask(asking.role, model, requests=Requests(asked, asking), purse=purse, on_reply=grader)
+    return table(stage, examples, asking.samples, grader)
 
 
-def table(stage: str, requests: Sequence[Request], grader: Grader) -> pl.DataFrame:
-    """The graded replies, left-joined onto the requests."""
+def table(stage: str, examples: Sequence[Example], samples: int, grader: Grader) -> pl.DataFrame:
+    """The graded replies, a row for each example and sample whether or not there is one."""
     nobody = Verdict(None, "", "error", None)
-    rows = []
-    for request in requests:
-        never = Reply.failed(grader.examples[request.example].fault or "not asked")
-        reply, verdict = grader.verdicts.get((request.example, request.sample), (never, nobody))
-        rows.append(
-            {
-                "benchmark": stage,
-                "example": request.example,
-                "cluster": grader.examples[request.example].cluster,
-                "sample": request.sample,
-                "reply": reply.text,
-                "finish": reply.finish,
-                "error": reply.error,
-                "tokens_in": reply.tokens_in,
-                "tokens_out": reply.tokens_out,
-                "answer": verdict.answer,
-                "rule": verdict.rule,
-                "status": verdict.status,
-                "correct": verdict.correct,
-            }
+    columns: dict[str, list[Any]] = {name: [] for name in VERDICT}
+    for example, sample in product(examples, range(samples)):
+        never = Reply.failed(example.fault or "not asked")
+        reply, verdict = grader.verdicts.get((example.id, sample), (never, nobody))
+        row = (
+            *(stage, example.id, example.cluster, sample),
+            *(reply.text, reply.finish, reply.error, reply.tokens_in, reply.tokens_out),
+            *(verdict.answer, verdict.rule, verdict.status, verdict.correct),
         )
-    return pl.DataFrame(rows, schema=VERDICT)
+        for column, value in zip(columns.values(), row, strict=True):
+            column.append(value)
+    return pl.DataFrame(columns, schema=VERDICT)

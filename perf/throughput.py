@@ -92,7 +92,7 @@ def bodies(folder: Path, server: Served, options: list[str]) -> Path:
     from medbench import evaluators
     from medbench.catalog import Catalog, Place
     from medbench.inference.openai import OpenAIModel
-    from medbench.solve import requests_for
+    from medbench.solve import Requests
 
     extra = [Path(options[i + 1]) for i, name in enumerate(options) if name == "--catalog"]
     mirror = Path(options[options.index("--mirror") + 1])
@@ -100,7 +100,7 @@ def bodies(folder: Path, server: Served, options: list[str]) -> Path:
     tasks = evaluators.prepare(config, Catalog.load(extra), Place(folder, mirror, folder / "lock"))
     model = OpenAIModel("m", server.url)
     path = folder / "bodies.jsonl"
-    path.write_bytes(b"\n".join(model.body(r) for r in requests_for(tasks[0].examples, tasks[0].asking)))
+    path.write_bytes(b"\n".join(model.body(r) for r in Requests(tasks[0].examples, tasks[0].asking)))
     return path
 
 

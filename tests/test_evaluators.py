@@ -50,7 +50,7 @@ def verdicts(rows: list[tuple[str, int, bool | None]], answer: str = "A") -> pl.
 
 def worded(rows: list[tuple[Kind, str | None, Status]], gold: str = "left lower lobe") -> pl.DataFrame:
     """Results on made-up questions from (kind, answer, status); an answer equal to `gold` is right."""
-    table = frame([Example(str(i), kind, "?", (gold,)) for i, (kind, _, _) in enumerate(rows)])
+    table = [Example(str(i), kind, "?", (gold,)) for i, (kind, _, _) in enumerate(rows)]
     right = [None if status in ("error", "unjudged") else answer == gold for _, answer, status in rows]
     graded = verdicts([(str(i), 0, correct) for i, correct in enumerate(right)]).with_columns(
         answer=pl.Series([answer for _, answer, _ in rows], dtype=pl.String),
@@ -119,14 +119,14 @@ def test_majority_votes() -> None:
 def test_unscored_is_left_out_and_shown() -> None:
     """Two failures of six leave n = 4; they are never counted as wrong."""
     rows = [("a", 0, True), ("b", 0, False), ("c", 0, None), ("d", 0, True), ("e", 0, None), ("f", 0, True)]
-    table = frame([Example(i, "mcq", "?", ("A",), ("x", "y")) for i in "abcdef"])
+    table = [Example(i, "mcq", "?", ("A",), ("x", "y")) for i in "abcdef"]
     row = summarise(verdicts(rows), table, 1).row(0, named=True)
     assert (row["value"], row["n"], row["unscored"]) == (0.75, 4, 2)
 
 
 def test_nothing_scored_gives_null_not_zero() -> None:
     """If nobody could tell, the value is null in JSON and the interval says nothing."""
-    table = frame([Example("a", "mcq", "?", ("A",), ("x", "y"))])
+    table = [Example("a", "mcq", "?", ("A",), ("x", "y"))]
     found = summarise(verdicts([("a", 0, None)]), table, 1)
     assert evaluators.plain(found)[0]["value"] is None
     assert (found["low"][0], found["high"][0], found["unscored"][0]) == (0.0, 1.0, 1)
@@ -142,7 +142,7 @@ def test_several_samples() -> None:
         ("b", 1, False),
         ("b", 2, False),
     ]
-    table = frame([Example(i, "mcq", "?", ("A",), ("x", "y")) for i in "ab"])
+    table = [Example(i, "mcq", "?", ("A",), ("x", "y")) for i in "ab"]
     found = dict(summarise(verdicts(rows), table, 3).select("metric", "value").iter_rows())
     assert found == {"mean@3": pytest.approx(1 / 3), "pass@3": 0.5, "majority@3": 0.5}
 
@@ -222,7 +222,7 @@ def test_mixed_kinds() -> None:
 
 def test_overlaps_of_several_samples_are_clustered() -> None:
     """The mean is over all samples, its interval over questions."""
-    table = frame([Example(i, "open", "?", ("lobe",)) for i in "ab"])
+    table = [Example(i, "open", "?", ("lobe",)) for i in "ab"]
     graded = verdicts([(i, s, False) for i in "ab" for s in range(2)], answer="left lobe")
     found = summarise(graded, table, 2)
     assert found["metric"][:4].to_list() == ["mean@2", "pass@2", "majority@2", "token_f1"]
@@ -254,7 +254,7 @@ def test_subgroups_add_up() -> None:
     examples = [
         Example(f"{i}", "mcq", "?", ("A",), ("x", "y"), tags={"subject": "ab"[i % 2]}) for i in range(10)
     ]
-    found = summarise(verdicts([(str(i), 0, i < 5) for i in range(10)]), frame(examples), 1)
+    found = summarise(verdicts([(str(i), 0, i < 5) for i in range(10)]), examples, 1)
     parts = found.filter(pl.col("group") != "")
     assert parts["group"].to_list() == ["subject=a", "subject=b"]
     assert parts["n"].sum() == found["n"][0] == 10
@@ -274,7 +274,7 @@ def test_compare_is_paired_on_the_same_questions() -> None:
 def test_no_interval_has_width_zero() -> None:
     """Where every question agrees, the interval still says that few were seen."""
     rows = [(f"{i}", s, s == 0) for i in range(20) for s in range(3)]
-    table = frame([Example(f"{i}", "mcq", "?", ("A",), ("x", "y")) for i in range(20)])
+    table = [Example(f"{i}", "mcq", "?", ("A",), ("x", "y")) for i in range(20)]
     row = summarise(verdicts(rows), table, 3).row(0, named=True)
     assert row["low"] < row["value"] < row["high"]
     first = verdicts([(i, s, False) for i in "abc" for s in range(4)])

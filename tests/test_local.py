@@ -10,7 +10,7 @@ from medbench.errors import ModelError
 from medbench.inference import open_model
 from medbench.inference.local import LocalModel
 from medbench.inference.types import Reply, Request, Sampling
-from medbench.solve import Asking, requests_for
+from medbench.solve import Asking, Requests
 from tests.support import questions
 from tests.support.process import json_of, medbench
 
@@ -32,7 +32,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(n: int, sampling: Sampling | None = None, samples: int = 1) -> list[Request]:
     """Requests for the first n made-up questions."""
     asking = Asking(prompts.named("starter"), sampling or Sampling(max_tokens=8), samples=samples)
-    return requests_for(questions.examples(n), asking)
+    return Requests(questions.examples(n), asking)
 
 
 def replies(model: LocalModel, requests: list[Request]) -> dict[tuple[str, int], Reply]:
@@ -108,7 +108,7 @@ def test_loglikelihood_protocol(tiny: Path) -> None:
     import torch
 
     asking = Asking(prompts.named("mcq-cloze"), protocol="loglikelihood")
-    requests = requests_for(questions.examples(12), asking)
+    requests = Requests(questions.examples(12), asking)
     chosen = {name: reply.text for (name, _), reply in replies(LocalModel(str(tiny)), requests).items()}
     model, tokenizer = LocalModel(str(tiny)).load()
     for request in requests:

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from medbench import prompts
-from medbench.solve import Asking, requests_for
+from medbench.solve import Asking, Requests
 from tests.support import questions
 from tests.support.process import json_of
 
@@ -29,7 +29,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny untrained model in a folder."""
     from medbench.trainers import tiny
 
-    requests = requests_for(questions.examples(40), Asking(prompts.named("starter")))
+    requests = Requests(questions.examples(40), Asking(prompts.named("starter")))
     corpus = [str(m["content"]) for r in requests for m in r.messages]
     return tiny.build("tiny:qwen3-64x2", corpus, tmp_path_factory.mktemp("model") / "tiny")
 

@@ -6,6 +6,7 @@ beside adapter `x` sees the whole split first and raises `SourceError` when the 
 be trusted.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -127,7 +128,7 @@ def defects(example: Example) -> list[str]:
 
 def tagged(**tags: object) -> dict[str, str]:
     """Tags with those left out that have no value."""
-    return {name: str(value) for name, value in tags.items() if value not in (None, "")}
+    return {name: sys.intern(str(value)) for name, value in tags.items() if value not in (None, "")}
 
 
 def text(row: Raw, column: str) -> str:

@@ -127,22 +127,25 @@ def check(
     lock: o.Lock = None,
     update_lock: o.UpdateLock = None,
 ) -> None:
-    """Check benchmarks without a model: counts, bad rows, and that every gold passes its own scorer.
+    """Check benchmarks without a model.
+
+    Counts, bad rows, unreadable images, repeated questions, what the training split holds too, and that every
+    gold passes its own scorer.
 
     Example: medbench check medqa --mirror DIR
     """
-    from medbench.cli import render
-    from medbench.evaluators.lint import Lint, lint
+    from medbench.cli import findings
+    from medbench.evaluators import lint
 
     known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock, update_lock)
-    found: list[Lint] = []
+    found: list[lint.Lint] = []
     absent: dict[str, SourceError] = {}
     for name in expanded(known, names):
         try:
-            found.append(lint(name, known.examples(name, place)))
+            found.append(lint.check(name, known, place))
         except SourceError as problem:
             absent[name] = problem
-    render.lints(found, {name: problem.what for name, problem in absent.items()}, json_out)
+    findings.lints(found, {name: problem.what for name, problem in absent.items()}, json_out)
     if any(item.failed for item in found):
         raise typer.Exit(1)
     if absent and (names or not found):

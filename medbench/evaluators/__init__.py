@@ -12,8 +12,8 @@ import polars as pl
 import pydantic
 
 from medbench import prompts
-from medbench.catalog import Catalog, Loaded, Place
-from medbench.config import Config, digest
+from medbench.catalog import Catalog, Loaded, Place, fingerprint
+from medbench.config import Config
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.controls import Control, beside, controlled
 from medbench.evaluators.metrics import macro, summarise
@@ -21,7 +21,7 @@ from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model, Sampling
 from medbench.runs import Run, open_run
-from medbench.schema import Example, frame
+from medbench.schema import Example
 from medbench.solve import Asking, Progress, Protocol, Tally, silent, solve
 
 
@@ -155,7 +155,7 @@ def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[st
         "model": model.name,
         **config.model_dump(mode="json"),
         "data": {
-            task.stage: {"revision": task.loaded.revision, "examples": digest(frame(task.examples).rows())}
+            task.stage: {"revision": task.loaded.revision, "examples": fingerprint(task.examples)}
             for task in tasks
         },
         "prompts": {task.stage: task.asking.prompt.hash for task in tasks},
@@ -199,7 +199,7 @@ def figures(tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]) -> list
             main = verdicts[task.name]
             found.append(beside(task.name, task.control, main=main, verdicts=graded, samples=samples))
         else:
-            found.append(summarise(graded, frame(task.examples), samples))
+            found.append(summarise(graded, task.examples, samples))
     return found
 
 

@@ -8,14 +8,14 @@ failed call is unscored. Free text that no judge has read has these alone: it is
 unscored either.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from typing import NamedTuple
 
 import polars as pl
 
-from medbench.schema import RESULT
+from medbench.schema import RESULT, Example
 from medbench.stats import TINY, Interval, Z, clustered, pass_at, robust_error, sign_test, wilson
 from medbench.verify.overlap import MEASURES, overlaps
 
@@ -34,23 +34,31 @@ def majority(answers: list[str | None], correct: list[bool]) -> bool:
     return correct[answers.index(winner)]
 
 
-def summarise(verdicts: pl.DataFrame, examples: pl.DataFrame, samples: int) -> pl.DataFrame:
+def summarise(verdicts: pl.DataFrame, examples: Sequence[Example], samples: int) -> pl.DataFrame:
     """Results of one benchmark: the whole, then one row per kind if there are several, and per subgroup tag.
 
-    `verdicts` is table VERDICT, `examples` table EXAMPLE; the result is table RESULT. With one sample the
+    `verdicts` is table VERDICT, `examples` are the questions; the result is table RESULT. With one sample the
     first metric is `accuracy`; with k > 1 it is `mean@k` (accuracy of one draw), `pass@k` and `majority@k`.
     Kinds in `WORDED` add the measures of `verify.overlap`, means over all samples. A subgroup has its first
     metric only.
     """
-    about = examples.select(pl.col("id").alias("example"), "tags", "kind", "gold", "lang")
-    joined = compared(verdicts.join(about, on="example", how="left", maintain_order="left"))
+    about = pl.DataFrame(
+        {
+            "example": [example.id for example in examples],
+            "kind": [example.kind for example in examples],
+            "lang": [example.lang for example in examples],
+        }
+    )
+    graded = verdicts.drop("reply", "error", "finish", "rule")
+    joined = graded.join(about, on="example", how="left", maintain_order="left")
+    joined = compared(joined, {example.id: example.gold for example in examples})
     rows = measures(joined, samples)
     for group, part in groups(joined, examples):
-        rows += measures(part, samples, group=group)[:1]
+        rows += headline(part, samples, group)
     return pl.DataFrame(rows, schema=RESULT)
 
 
-def compared(joined: pl.DataFrame) -> pl.DataFrame:
+def compared(joined: pl.DataFrame, golds: Mapping[str, tuple[str, ...]]) -> pl.DataFrame:
     """`joined` with `overlap` (null for other kinds and failed calls), `worded`, and `graded`.
 
     Free text is graded once a judge has spoken on any of it.
@@ -63,48 +71,58 @@ def compared(joined: pl.DataFrame) -> pl.DataFrame:
     nothing = dict.fromkeys(MEASURES, 0.0)
     seen: dict[tuple[str, tuple[str, ...], str], dict[str, float]] = {}
     found: list[dict[str, float] | None] = []
-    for worded, status, answer, gold, lang in joined.select(
-        "worded", "status", "answer", "gold", "lang"
+    for worded, status, answer, example, lang in joined.select(
+        "worded", "status", "answer", "example", "lang"
     ).iter_rows():
         if not worded or status == "error":
             found.append(None)
         elif answer is None:
             found.append(nothing)
         else:
-            key = (answer, tuple(gold), lang)
+            key = (answer, golds[example], lang)
             if key not in seen:
                 seen[key] = overlaps(*key)
             found.append(seen[key])
     return joined.with_columns(overlap=pl.Series(found, dtype=OVERLAP))
 
 
-def groups(joined: pl.DataFrame, examples: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+def groups(joined: pl.DataFrame, examples: Sequence[Example]) -> Iterator[tuple[str, pl.DataFrame]]:
     """The subgroups by kind and language, if there are several, and by tag, as `name=value` with verdicts."""
     for column in ("kind", "lang"):
         if joined[column].n_unique() > 1:
-            for (value,), part in sorted(joined.group_by(column, maintain_order=True)):
-                yield f"{column}={value}", part
+            yield from parts(joined, column, column)
     for tag in tag_names(examples):
-        value = pl.col("tags").list.eval(
-            pl.element().struct.field("value").filter(pl.element().struct.field("name") == tag)
-        )
-        grouped = joined.with_columns(group=value.list.first()).drop_nulls("group")
-        for (name,), part in sorted(grouped.group_by("group", maintain_order=True)):
-            yield f"{tag}={name}", part
+        tagged = {example.id: example.tags[tag] for example in examples if tag in example.tags}
+        values = pl.DataFrame({"example": list(tagged), "group": list(tagged.values())})
+        yield from parts(joined.join(values, on="example", how="inner", maintain_order="left"), "group", tag)
 
 
-def tag_names(examples: pl.DataFrame) -> list[str]:
+def parts(table: pl.DataFrame, column: str, name: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of each value in a column, as `name=value` in the order of the values."""
+    for value in sorted(table[column].drop_nulls().unique()):
+        yield f"{name}={value}", table.filter(pl.col(column) == value)
+
+
+def tag_names(examples: Sequence[Example]) -> list[str]:
     """Names of the tags that split the examples into at least two and at most sixty groups."""
-    tags = examples.select(pl.col("tags").explode()).drop_nulls().unnest("tags").unique()
-    counts = tags.group_by("name").len().filter(pl.col("len").is_between(2, 60))
-    return sorted(counts["name"])
+    values: dict[str, set[str]] = defaultdict(set)
+    for example in examples:
+        for name, value in example.tags.items():
+            values[name].add(value)
+    return sorted(name for name, found in values.items() if 2 <= len(found) <= 60)
 
 
-def measures(joined: pl.DataFrame, samples: int, group: str = "") -> list[dict[str, object]]:
-    """The metrics of one group of verdicts as rows of table RESULT: correctness, then shared words."""
-    company = {"benchmark": joined["benchmark"][0], "group": group}
+def measures(joined: pl.DataFrame, samples: int) -> list[dict[str, object]]:
+    """The metrics of all verdicts as rows of table RESULT: correctness, then shared words."""
+    company = {"benchmark": joined["benchmark"][0], "group": ""}
     rows = correctness(joined.filter("graded"), samples) + shared_words(joined.filter("worded"))
     return [{**company, **row} for row in rows]
+
+
+def headline(joined: pl.DataFrame, samples: int, group: str) -> list[dict[str, object]]:
+    """The first metric of a subgroup: its accuracy, or the first of shared words where there is none."""
+    rows = correctness(joined.filter("graded"), samples) or shared_words(joined.filter("worded"))
+    return [{"benchmark": joined["benchmark"][0], "group": group, **row} for row in rows[:1]]
 
 
 def correctness(graded: pl.DataFrame, samples: int) -> list[dict[str, object]]:

@@ -13,8 +13,7 @@ from typing import Any
 import polars as pl
 
 from medbench import verify
-from medbench.catalog import Catalog, Place
-from medbench.config import digest
+from medbench.catalog import Catalog, Place, fingerprint
 from medbench.errors import MedbenchError, SourceError, UsageError
 from medbench.evaluators.controls import CONTROLS, controlled
 from medbench.evaluators.metrics import macro, summarise
@@ -24,7 +23,7 @@ from medbench.evaluators.sensitivity import peer as peer_of
 from medbench.files import write_whole
 from medbench.parity import Profile
 from medbench.runs import read_manifest
-from medbench.schema import LETTERS, VERDICT, Example, frame
+from medbench.schema import LETTERS, VERDICT, Example
 
 SUFFIXES = (".jsonl", ".parquet")
 OUT = ("example", "sample", "answer", "rule", "status", "correct")
@@ -56,7 +55,7 @@ class Graded:
     def results(self) -> pl.DataFrame:
         """Table RESULT over the replies that are there."""
         ordered = self.verdicts.sort("sample", maintain_order=True)
-        return summarise(ordered, frame(self.examples.values()), self.samples)
+        return summarise(ordered, list(self.examples.values()), self.samples)
 
 
 @dataclass(frozen=True)
@@ -175,14 +174,12 @@ def asked(
 
 def digests(examples: Sequence[Example]) -> set[str]:
     """What a run's config may call these questions: runs of 0.1 knew no labels, and none knew images."""
-    table = frame(examples)
-    found = {digest(table.rows())}
+    found = {fingerprint(examples)}
     if any(example.images or example.fault for example in examples):
         return found
-    table = table.drop("images", "fault")
-    found.add(digest(table.rows()))
+    found.add(fingerprint(examples, ("images", "fault")))
     if not any(example.labels for example in examples):
-        found.add(digest(table.drop("labels").rows()))
+        found.add(fingerprint(examples, ("images", "fault", "labels")))
     return found
 
 

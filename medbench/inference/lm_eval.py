@@ -51,7 +51,8 @@ class LmEvalModel:
         """Answer `requests` in chunks of 256."""
         model, wanted = self.load(), list(requests)
         if any(request.images for request in wanted):
-            raise ModelError("models of lm-eval get no images here", "use --model local:… or openai:…")
+            fix = "use --model local:… or openai:… with --protocol generate"
+            raise ModelError("models of lm-eval, and log-likelihoods, get no images here", fix)
         for start in range(0, len(wanted), CHUNK):
             chunk = wanted[start : start + CHUNK]
             writes = chunk[0].protocol == "generate"
