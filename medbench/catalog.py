@@ -235,9 +235,19 @@ def settled(fetched: Fetched, loaded: Loaded, place: Place) -> Loaded:
 
 
 def fingerprint(examples: Iterable[Example], leaving: Collection[str] = ()) -> str:
-    """A digest of all that examples are, fields in `leaving` left out."""
-    kept = [name for name in EXAMPLE if name not in leaving]
-    return digest_of_rows([row[name] for name in kept] for row in map(as_row, examples))
+    """A digest of the words of examples, fields in `leaving` left out.
+
+    Which images they show is not in it: every request says so itself, and an image that is mended changes
+    the requests that show it alone.
+    """
+    kept = [name for name in EXAMPLE if name not in ("images", "fault", *leaving)]
+    rows = (as_row(replace(e, cluster=None) if derived(e) else e) for e in examples)
+    return digest_of_rows([row[name] for name in kept] for row in rows)
+
+
+def derived(example: Example) -> bool:
+    """Whether an example is clustered by its image."""
+    return (example.cluster or "").startswith("image:")
 
 
 def chosen(examples: Sequence[Example], limit: int | None, salt: str = "limit") -> list[Example]:

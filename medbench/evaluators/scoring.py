@@ -173,13 +173,10 @@ def asked(
 
 
 def digests(examples: Sequence[Example]) -> set[str]:
-    """What a run's config may call these questions: runs of 0.1 knew no labels, and none knew images."""
+    """What a run's config may call these questions: runs of 0.1 knew no labels."""
     found = {fingerprint(examples)}
-    if any(example.images or example.fault for example in examples):
-        return found
-    found.add(fingerprint(examples, ("images", "fault")))
     if not any(example.labels for example in examples):
-        found.add(fingerprint(examples, ("images", "fault", "labels")))
+        found.add(fingerprint(examples, ("labels",)))
     return found
 
 
