@@ -24,6 +24,7 @@ import polars as pl
 from medbench.config import digest
 from medbench.errors import MedbenchError, UsageError, unknown
 from medbench.files import private, sha256, write_text, write_whole
+from medbench.sources.pictures import JOURNAL
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def views(home: Path) -> dict[str, list[Path]]:
     """The views there would be, with the Parquet files behind each.
 
     `verdicts` and `results` over all sealed runs (with a column `run`), `training` over training
-    metrics, and `<dataset>`, `<dataset>_dropped`, `<dataset>_samples` for the newest version of each.
+    metrics, `images` over the images taken in (with the `source` that named them), and `<dataset>`,
+    `<dataset>_dropped`, `<dataset>_samples` for the newest version of each.
     """
     found: dict[str, list[Path]] = {}
     for view, pattern in {
@@ -148,6 +150,8 @@ def views(home: Path) -> dict[str, list[Path]]:
     }.items():
         if files := sorted((home / "runs").glob(pattern)):
             found[view] = files
+    if files := sorted((home / "sources").glob(f"*/{JOURNAL}")):
+        found["images"] = files
     for folder in sorted((home / "datasets").glob("*")):
         if built := versions(home, folder.name):
             stem = folder.name.replace("-", "_")
@@ -183,11 +187,23 @@ def confine(connection: Any, home: Path, names: Mapping[str, list[Path]]) -> Non
     connection.execute("SET enable_external_access = false")
     for view, files in names.items():
         listed = ", ".join(quoted(str(path.resolve())) for path in files)
+        if view == "images":
+            connection.execute(IMAGES.format(files=listed))
+            continue
         run = "string_split(filename, '/')[-2] AS run, * EXCLUDE (filename)"
         many = view in {"verdicts", "results", "training"}
         columns, options = (run, ", filename = true, union_by_name = true") if many else ("*", "")
         source = f"read_parquet([{listed}]{options})"
         connection.execute(f'CREATE VIEW "{view}" AS SELECT {columns} FROM {source}')  # noqa: S608
+
+
+IMAGES = """
+CREATE VIEW images AS SELECT string_split(filename, '/')[-2] AS source, * EXCLUDE (filename)
+FROM read_json([{files}], format = 'newline_delimited', ignore_errors = true, filename = true, columns = {{
+    reference: 'VARCHAR', sha256: 'VARCHAR', origin: 'VARCHAR', pixels: 'VARCHAR', dhash: 'VARCHAR',
+    width: 'INT', height: 'INT', mode: 'VARCHAR', format: 'VARCHAR', frames: 'INT', bytes: 'BIGINT',
+    fault: 'VARCHAR'}})
+"""
 
 
 def quoted(text: str) -> str:

@@ -163,7 +163,9 @@ def expanded(known: "Catalog", names: list[str] | None) -> list[str]:
 
 
 def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT over verdicts, results, training and the datasets.")],
+    query: Annotated[
+        str, typer.Argument(help="A SELECT over verdicts, results, training, images, the datasets.")
+    ],
     home: o.Home = None,
     json_out: o.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,

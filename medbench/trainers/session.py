@@ -34,6 +34,8 @@ def training_examples(name: str, catalog: Catalog, place: Place) -> tuple[list[E
         return loaded.examples, f"{name}:{loaded.revision}"
     built = store.dataset(place.home, name)
     examples = records(built.table())
+    if any(example.images for example in examples):
+        raise UsageError(f"dataset '{name}' has images", "training on images is not there yet")
     if not examples:
         raise MedbenchError(f"dataset '{built.name}@{built.version}' is empty", f"see medbench show {name}")
     return examples, f"{built.name}@{built.version}:{built.manifest['digest']}"
