@@ -22,6 +22,7 @@ def evaluate(
     protocol: o.ProtocolName = None,
     blind: o.Blind = False,
     swap: o.Swap = False,
+    judge: o.JudgeSpec = None,
     max_pixels: o.MaxPixels = None,
     image_paths: o.ImagePaths = False,
     settings: o.Set = None,
@@ -54,24 +55,23 @@ def evaluate(
     from medbench.solve import estimate
 
     what = {"suite": suite, "benchmarks": tuple(benchmark or ()), "samples": samples, "limit": limit}
-    how: dict[str, Any] = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels}
+    how: dict[str, Any] = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels, "judge": judge}
     how["controls"] = ("blind",) * blind + ("swap",) * swap
     config = config_of(model, what | how, settings)
     paying = o.purse_of(price, max_cost)
     place = o.place_of(home, mirror, lock, None if dry_run else update_lock)
     running = Options(concurrency, timeout, retries, batch_size, images=place.images, image_paths=image_paths)
     asked = o.model_of(model, place.home, running)
-    tasks = evaluators.prepare(config, o.catalog_of(catalog), place, pictures=not dry_run)
+    by = o.model_of(judge, place.home, running) if judge else None
+    tasks = evaluators.prepare(config, o.catalog_of(catalog), place, pictures=not dry_run, judge=by)
     if dry_run:
-        sizes = {task.stage: estimate(task.examples, task.asking) for task in tasks}
-        render.estimates(sizes, paying, json_out)
-        return
+        return render.estimates({t.stage: estimate(t.examples, t.asking) for t in tasks}, paying, json_out)
     with render.progress() as tell:
         done = evaluators.evaluate(
             config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=tell
         )
     report(done, tasks, json_out, o.home_flag(home))
-    refuse(done, tolerance)
+    return refuse(done, tolerance)
 
 
 def config_of(model: str, given: dict[str, Any], settings: list[str] | None) -> "EvalConfig":
@@ -108,6 +108,10 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) ->
         render.results(done.results, done.run)
     if done.reading and not json_out:
         scorecard.reading(done.reading, f"{done.run} --sensitivity{flag}")
+    if any(task.judge for task in tasks):
+        render.say(
+            "judged numbers are uncalibrated: no certificate says how far this judge agrees with people"
+        )
     render.spent(done.tally)
     render.hint(f"medbench show {done.run}{flag}")
 

@@ -59,6 +59,9 @@ PromptName = Annotated[str | None, typer.Option("--prompt", help="A prompt for a
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="generate or loglikelihood.")]
 Blind = Annotated[bool, typer.Option("--blind", help="Also ask without the images, as a control.")]
 Swap = Annotated[bool, typer.Option("--swap", help="Also ask with another question's images, as a control.")]
+JudgeSpec = Annotated[
+    str | None, typer.Option("--judge", help="Who judges open answers the rules do not call right.")
+]
 MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", min=784, help="Shrink larger images before sending them.")
 ]

@@ -16,6 +16,7 @@ from medbench.catalog import Catalog, Loaded, Place, fingerprint
 from medbench.config import Config
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.controls import Control, beside, controlled
+from medbench.evaluators.judging import judged, judged_accuracy
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
@@ -42,6 +43,8 @@ class EvalConfig(Config):
     protocol: Protocol = "generate"
     controls: tuple[Control, ...] = ()
     """Also ask without the images (`blind`), or with those of another question (`swap`)."""
+    judge: str | None = None
+    """Who judges open answers that the rules do not call right."""
     max_pixels: int | None = pydantic.Field(None, ge=28 * 28)
     """Images with more pixels are shrunk to this before they are sent."""
 
@@ -65,6 +68,7 @@ class Task:
     """Whether it counts into the suite's macro average."""
     parts: tuple[str, ...] = ()
     """The parts of the suite it is in, which have averages of their own."""
+    judge: Model | None = None
     control: Control | None = None
     """Set where this is the control of a benchmark; its verdicts are filed under `name:control`."""
 
@@ -105,7 +109,9 @@ def finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 
 
-def prepare(config: EvalConfig, catalog: Catalog, place: Place, *, pictures: bool = True) -> list[Task]:
+def prepare(
+    config: EvalConfig, catalog: Catalog, place: Place, *, pictures: bool = True, judge: Model | None = None
+) -> list[Task]:
     """The benchmarks a config names, loaded, and their controls.
 
     Raises UsageError or SourceError before anything is asked. Without `pictures` no image is opened, which
@@ -135,7 +141,7 @@ def prepare(config: EvalConfig, catalog: Catalog, place: Place, *, pictures: boo
             wording, config.sampling, config.samples, config.protocol, max_pixels=config.max_pixels
         )
         belongs = tuple(part for part, listed in parts.items() if name in listed)
-        task = Task(name, loaded.examples, asking, loaded, name in members, belongs)
+        task = Task(name, loaded.examples, asking, loaded, name in members, belongs, judge)
         tasks += [task, *controls_of(task, config)]
     if config.controls and not any(task.control for task in tasks):
         raise UsageError("none of these benchmarks shows images", "leave --blind and --swap out")
@@ -158,7 +164,8 @@ def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[st
             task.stage: {"revision": task.loaded.revision, "examples": fingerprint(task.examples)}
             for task in tasks
         },
-        "prompts": {task.stage: task.asking.prompt.hash for task in tasks},
+        "prompts": {task.stage: task.asking.prompt.hash for task in tasks}
+        | ({"judge": prompts.named("judge-equivalence").hash} if config.judge else {}),
     }
 
 
@@ -178,7 +185,9 @@ def evaluate(
     with open_run(home, name[:60], config=identity(config, model, tasks), fresh=fresh) as run:
         parts = [measure(run, model, task=task, purse=purse, progress=progress) for task in tasks]
         verdicts = {task.stage: graded for task, (graded, _) in zip(tasks, parts, strict=True)}
+        judgements = [judging_of(run, task, verdicts[task.stage]) for task in tasks if task.judge]
         results = [*figures(tasks, verdicts), *averages(config, tasks, verdicts)]
+        results += [figure for _, figure in judgements]
         tally = summed([tally for _, tally in parts])
         plainly = [task for task in tasks if not task.control]
         asked = ((verdicts[task.stage], by_id(task)) for task in plainly)
@@ -186,8 +195,16 @@ def evaluate(
         everything = pl.concat(verdicts.values())
         share = unscored(everything) / max(everything.height, 1)
         done = Evaluated(run.name, run.folder, pl.concat(results), tally, share, reading)
-        seal(run, done, everything, dropped_of(tasks))
+        extra = {"judgements": pl.concat([said for said, _ in judgements])} if judgements else {}
+        seal(run, done, {"verdicts": everything, **extra}, dropped_of(tasks))
     return done
+
+
+def judging_of(run: Run, task: Task, verdicts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What the judge says of a task's replies, and the accuracy that makes, as rows of table RESULT."""
+    assert task.judge is not None
+    said = judged(run, task.judge, examples=by_id(task), verdicts=verdicts, stage=task.stage)
+    return said, judged_accuracy(task.stage, verdicts, said, task.asking.samples)
 
 
 def figures(tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame]:
@@ -262,15 +279,15 @@ def dropped_of(tasks: Sequence[Task]) -> dict[str, dict[str, int]]:
     return {name: dict(sorted(count.items())) for name, count in counts.items() if count}
 
 
-def seal(run: Run, done: Evaluated, verdicts: pl.DataFrame, dropped: Mapping[str, Any]) -> None:
+def seal(run: Run, done: Evaluated, tables: Mapping[str, pl.DataFrame], dropped: Mapping[str, Any]) -> None:
     """Put the tables and the result object beside the journal."""
     run.seal(
-        {"verdicts": verdicts, "results": done.results},
+        {**tables, "results": done.results},
         {
             "kind": "eval",
             "model": run.config["model"],
-            "asked": verdicts.height,
-            "unscored": unscored(verdicts),
+            "asked": tables["verdicts"].height,
+            "unscored": unscored(tables["verdicts"]),
             "dropped": dropped,
         },
         {"results.json": json.dumps(done.json(), indent=1) + "\n"},
