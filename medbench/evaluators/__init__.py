@@ -156,10 +156,12 @@ def controls_of(task: Task, config: EvalConfig) -> list[Task]:
 
 def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[str, Any]:
     """Everything that decides the result of an evaluation."""
+    later = ("controls", "judge", "max_pixels")  # named only where used, so that older runs go on
+    settings = {k: v for k, v in config.model_dump(mode="json").items() if v or k not in later}
     return {
         "kind": "eval",
         "model": model.name,
-        **config.model_dump(mode="json"),
+        **settings,
         "data": {
             task.stage: {"revision": task.loaded.revision, "examples": fingerprint(task.examples)}
             for task in tasks
