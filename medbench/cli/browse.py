@@ -60,7 +60,8 @@ def show(
     if name in known.benchmarks:
         render.record(listing.benchmark(known, name), json_out)
         if not json_out:
-            render.published(*listing.published(name))
+            (columns, figures), legend = listing.published(name)
+            render.published(columns, figures, legend)
     elif name.partition("@")[0] in known.datasets or store.versions(folder, name.partition("@")[0]):
         render.dataset(store.dataset(folder, name), json_out)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 from medbench import parity, prompts, references, trainers
 from medbench.catalog import Catalog
 
+SECOND = "second-hand"
 Table = tuple[list[str], list[list[Any]]]
 
 
@@ -15,8 +16,8 @@ def tables(catalog: Catalog, home: Path) -> dict[str, Table]:
     return {
         "benchmarks": benchmarks(catalog),
         "suites": (
-            ["suite", "benchmarks"],
-            [[n, ", ".join(s.benchmarks)] for n, s in catalog.suites.items()],
+            ["suite", "benchmarks", "provenance", "notes"],
+            [[n, ", ".join(s.benchmarks), s.provenance, s.notes] for n, s in catalog.suites.items()],
         ),
         "datasets": (["dataset", "title"], [[n, d.title] for n, d in catalog.datasets.items()]),
         "sources": (
@@ -87,14 +88,18 @@ def benchmark(catalog: Catalog, name: str) -> dict[str, Any]:
     return {"benchmark": name, **row.model_dump(mode="json"), **about, "cite": row.cite or source.cite}
 
 
-def published(name: str) -> Table:
-    """The reference numbers of a benchmark, protocol by protocol."""
-    rows = []
+def published(name: str) -> tuple[Table, list[str]]:
+    """The reference numbers of a benchmark, protocol by protocol, and what each protocol measured."""
+    rows, legend = [], {}
     for figure in references.of(name):
-        doubt = " (doubtful)" if figure.doubtful else ""
-        source = figure.source + (" (second-hand)" if figure.provenance == "secondary" else "")
-        rows.append([figure.model, f"{figure.value:.3f}{doubt}", figure.protocol, figure.measured, source])
-    return ["model", "value", "protocol", "measured", "source"], rows
+        marks = [
+            word
+            for word, holds in (("doubtful", figure.doubtful), (SECOND, figure.provenance == "secondary"))
+            if holds
+        ]
+        rows.append([figure.model, figure.value, figure.protocol, ", ".join(marks)])
+        legend[figure.protocol] = f"{figure.protocol}: {figure.measured} ({figure.source})"
+    return (["model", "value", "protocol", "mark"], rows), list(legend.values())
 
 
 def gated(catalog: Catalog) -> set[str]:

@@ -55,10 +55,12 @@ def results(found: "pl.DataFrame", run: str) -> None:
     table(["benchmark", "metric", "value", "95% CI", "n", "unanswered", "unscored"], rows, title=f"run {run}")
 
 
-def published(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """The published numbers of a benchmark, if there are any."""
+def published(columns: Sequence[str], rows: Sequence[Sequence[Any]], legend: Sequence[str]) -> None:
+    """The published numbers of a benchmark, if there are any, and what their protocols are."""
     if rows:
         table(columns, rows, title="published numbers: compare within one protocol only")
+    for line in legend:
+        typer.echo(f"  {line}")
 
 
 def groups(found: "pl.DataFrame") -> None:
