@@ -165,6 +165,7 @@ def test_the_first_fetch_pins_what_later_ones_use(hub: FakeHub, client: Client) 
         "hub": "GBaker/MedQA-USMLE-4-options",
         "revision": old,
         "files": {"phrases_no_exclude_test.jsonl": hashlib.sha256(content).hexdigest()},
+        "splits": {"test": ["phrases_no_exclude_test.jsonl"]},
     }
     new = hub.commit("GBaker/MedQA-USMLE-4-options", {"test.jsonl": content.split(b"\n")[0] + b"\n"})
     elsewhere = Client(hub, client.folder)
@@ -264,6 +265,14 @@ def test_closed_doors_are_explained(hub: FakeHub, client: Client) -> None:
     assert "2 rows result, the catalog says 1,273" in told["medqa"][1]
 
 
+def test_a_token_opens_a_gate(hub: FakeHub, client: Client) -> None:
+    """The user's own token is sent with every request for a gated file, a wrong one is refused."""
+    gated = hub.repos["Idavidrein/gpqa"]
+    gated.gate, gated.key = 401, "hf_right"
+    assert client.read("small-gpqa-m", HF_TOKEN="hf_wrong")["small-gpqa-m"][0] == "SourceError"
+    assert client.read("small-gpqa-m", HF_TOKEN="hf_right")["small-gpqa-m"][0] == 10
+
+
 def test_offline_is_explained(hub: FakeHub, client: Client) -> None:
     """Without a network, by switch or by fact, the error points to the mirror."""
     hub.server.shutdown()
@@ -356,10 +365,10 @@ def test_json_mappings(tmp_path: Path) -> None:
     for at in ("y", "z"):
         part = source(files={"a.json": None}, format="json", at=at)
         with pytest.raises(SourceError, match="no mapping of rows"):
-            sources.raw_rows("s", part, "test", place(tmp_path))
+            rows(sources.raw_rows("s", part, "test", place(tmp_path)))
     put(tmp_path, "a.json", b"{")
     with pytest.raises(SourceError, match="is not JSON"):
-        sources.raw_rows("s", source(files={"a.json": None}, format="json"), "test", place(tmp_path))
+        rows(sources.raw_rows("s", source(files={"a.json": None}, format="json"), "test", place(tmp_path)))
 
 
 def test_a_mirrors_file_must_have_the_known_hash(tmp_path: Path) -> None:

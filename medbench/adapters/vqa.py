@@ -1,8 +1,8 @@
 """Questions on images, one function per layout.
 
 `images` of an Example made here are the source's own references (a path, a place in a table); the
-catalog turns them into names in the image store. The kind of a question answered in words is yes/no by
-its answer, else closed or open as its source labels it.
+catalog turns them into names in the image store. `worded` says of what kind a question answered in words
+is.
 """
 
 import ast
@@ -25,10 +25,16 @@ PLANES = {"1": "plane", "2": "phase", "3": "organ", "4": "abnormality", "5": "lo
 
 def shown(row: Raw, *columns: str) -> tuple[str, ...]:
     """The references in some columns, empty ones left out; a question without any is no row."""
-    found = tuple(str(row[column]) for column in columns if row.get(column) not in (None, ""))
-    if not found:
+    return named([row[column] for column in columns if row.get(column) not in (None, "")])
+
+
+def named(images: Sequence[Any]) -> tuple[str, ...]:
+    """The references of a question."""
+    if not images:
         raise BadRow("no image")
-    return found
+    if not all(isinstance(image, str) and image.strip() for image in images):
+        raise BadRow("an image is not named by text")
+    return tuple(images)
 
 
 def answered(value: object) -> tuple[str, ...]:
@@ -38,11 +44,17 @@ def answered(value: object) -> tuple[str, ...]:
     return (str(value).strip(),)
 
 
-def worded(gold: tuple[str, ...], label: object) -> Kind:
-    """The kind of a question answered in words; `label` is the source's own, open or closed."""
-    if polar(gold):
-        return "yesno"
-    return "closed" if str(label).strip().upper() == "CLOSED" else "open"
+def worded(gold: tuple[str, ...], label: object = None) -> Kind:
+    """The kind of a question answered in words; `label` is the source's own, open or closed.
+
+    A label is believed: "none" to "which diseases?" says neither yes nor no. Without one the answer must be
+    the very word yes or no, as papers split VQA-RAD and PathVQA.
+    """
+    if label is None:
+        return "yesno" if all(answer.casefold() in ("yes", "no") for answer in gold) else "open"
+    if str(label).strip().upper() != "CLOSED":
+        return "open"
+    return "yesno" if polar(gold) else "closed"
 
 
 def numbered(row: Raw) -> str:
@@ -72,7 +84,7 @@ def vqa_rad(row: Raw) -> Example:
 def pairs(row: Raw) -> Example:
     """VQA-RAD and PathVQA on the Hub: image, question, answer."""
     gold = answered(row.get("answer"))
-    kind = worded(gold, "OPEN")
+    kind = worded(gold)
     return Example(numbered(row), kind, text(row, "question"), gold, images=shown(row, "image"))
 
 
@@ -158,9 +170,7 @@ def medxpertqa_mm(row: Raw) -> Example:
     if isinstance(label, list):
         label = label[0] if len(label) == 1 else None
     found = [image["image_path"] if isinstance(image, dict) else image for image in row.get("images") or ()]
-    if not found:
-        raise BadRow("no image")
-    return replace(expert(row, options, label), images=tuple(found))
+    return replace(expert(row, options, label), images=named(found))
 
 
 def mmmu(row: Raw) -> Example:
@@ -175,11 +185,19 @@ def mmmu(row: Raw) -> Example:
     )
     images = shown(row, *(f"image_{number}" for number in range(1, 8)))
     if row.get("question_type") == "open" or not options:
-        golds = tuple(str(gold) for gold in literal(row.get("answer"))) or answered(row.get("answer"))
+        golds = several(row.get("answer"))
         return Example(str(row["id"]), "open", text(row, "question"), golds, images=images, tags=tags)
     texts = choices(options)
     gold = letter(row.get("answer"), texts)
     return Example(str(row["id"]), "mcq", text(row, "question"), (gold,), texts, images=images, tags=tags)
+
+
+def several(value: Any) -> tuple[str, ...]:
+    """An answer, or several as a list written in Python; "[Ca2+]" is none."""
+    try:
+        return tuple(literal(value)) or answered(value)
+    except BadRow:
+        return answered(value)
 
 
 def literal(value: Any) -> list[str]:
@@ -198,7 +216,7 @@ def vqa_med_2019(row: Raw) -> Example:
     gold = alternatives(answered(row.get("answer"))[0])
     return Example(
         name,
-        worded(gold, "OPEN"),
+        worded(gold),
         text(row, "question"),
         gold,
         images=(f"{name}.jpg",),
@@ -208,7 +226,7 @@ def vqa_med_2019(row: Raw) -> Example:
 
 def gmai_mmbench(row: Raw) -> Example:
     """GMAI-MMBench in VLMEvalKit's table: index, image, question, A-E, answer and its taxonomies."""
-    options = choices([row[side] for side in "ABCDE" if (row.get(side) or "").strip()])
+    options = choices({side: row[side] for side in "ABCDE" if (row.get(side) or "").strip()})
     return Example(
         str(row["index"]),
         "mcq",

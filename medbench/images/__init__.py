@@ -5,9 +5,9 @@
     <home>/images/thumbnails/…        for people, made when first looked at
 
 What is stored is a JPEG, PNG, WebP or GIF that any server and browser shows, without metadata: a
-published file that is one already keeps its bytes, less the metadata; any other (TIFF, DICOM, 16 bit,
-CMYK, transparent, turned by EXIF, a slice of a volume) is decoded once and stored as PNG. Rows hold
-hashes; bytes are read when a request is sent, and are held against their hash.
+published file that is one already keeps its bytes, less the metadata; any other (TIFF, DICOM, 16 bit grey,
+CMYK, see-through, turned by EXIF, a frame of a series, a slice of a volume) is decoded once and stored as
+PNG. Rows hold hashes; bytes are read when a request is sent, and are held against their hash.
 """
 
 import base64
@@ -18,6 +18,9 @@ from typing import Any
 
 from medbench import files
 from medbench.images.limits import MAX_BYTES, BadImage, kind_of
+
+BOX = 4
+"""Pillow's number for a resampling that takes the mean of each cell."""
 
 __all__ = ["MAX_BYTES", "BadImage", "Facts", "Store", "kind_of"]
 
@@ -63,6 +66,13 @@ class Store:
         except OSError:
             return False
 
+    def has(self, sha256: str, content: bytes) -> bool:
+        """Whether an image is there, undamaged."""
+        try:
+            return self.path(sha256).read_bytes() == content
+        except OSError:
+            return False
+
     def put(self, content: bytes, frame: int = 0) -> Facts:
         """Store the picture (`frame` of it) that a published file holds.
 
@@ -72,12 +82,11 @@ class Store:
 
         seen = examine(content, frame)
         name = hashlib.sha256(seen.stored).hexdigest()
-        path = self.path(name)
-        if not self.holds(name, len(seen.stored)):
-            files.write_whole(path, lambda part: part.write_bytes(seen.stored), sync=False)
+        if not self.has(name, seen.stored):
+            files.write_whole(self.path(name), lambda part: part.write_bytes(seen.stored), sync=False)
         return Facts(
             sha256=name,
-            origin=hashlib.sha256(content).hexdigest(),
+            origin=name if seen.stored is content else hashlib.sha256(content).hexdigest(),
             pixels=pixel_hash(seen.picture),
             dhash=difference_hash(seen.picture),
             width=seen.picture.width,
@@ -111,7 +120,7 @@ class Store:
         reduced = scaled(content, max_pixels)
         if reduced is None:
             return self.path(sha256)
-        return files.write_whole(smaller, lambda part: part.write_bytes(reduced), sync=False)
+        return files.write_whole(smaller, lambda part: part.write_bytes(reduced))
 
     def shown(self, sha256: str, max_pixels: int | None = None) -> bytes:
         """The bytes to send."""
@@ -137,12 +146,12 @@ class Store:
         if not path.is_file():
             picture = self.picture(sha256)
             picture.thumbnail((side, side))
-            files.write_whole(path, lambda part: part.write_bytes(jpeg(picture)), sync=False)
+            files.write_whole(path, lambda part: part.write_bytes(jpeg(picture)))
         return path
 
 
 def difference_hash(picture: Any) -> str:
     """Sixty-four bits: whether grey grows from each of 9 x 8 cells to its right neighbour."""
-    cells = picture.convert("L").resize((9, 8), 2).tobytes()
+    cells = picture.convert("L").resize((9, 8), BOX).tobytes()
     bits = [cells[9 * row + column] < cells[9 * row + column + 1] for row in range(8) for column in range(8)]
     return f"{sum(bit << place for place, bit in enumerate(reversed(bits))):016x}"

@@ -1,7 +1,7 @@
 """Bytes from anywhere to a picture, or to the reason why not. Nothing here trusts a file's name.
 
-Only formats on a list are tried, sizes are looked at before pixels are made, and whatever a damaged
-file makes a decoder raise becomes `BadImage`.
+Only formats on a list are tried, on files taken apart beforehand; sizes are looked at before pixels are
+made, and whatever a damaged file makes a decoder raise becomes `BadImage`.
 """
 
 import hashlib
@@ -11,19 +11,37 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, TiffImagePlugin, WebPImagePlugin
 
-from medbench.images.limits import MAX_BYTES, MAX_FRAMES, MAX_PIXELS, BadImage, kind_of
-from medbench.images.strip import without_metadata
+from medbench.images.limits import MAX_BYTES, MAX_PIXELS, MAX_WORK, BadImage, check_size, kind_of
+from medbench.images.strip import plain
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
-SHOWN = {"JPEG": ("L", "RGB"), "PNG": ("1", "L", "P", "RGB"), "WEBP": ("RGB",), "GIF": ("L", "P", "RGB")}
-"""Formats and pixel layouts that every server and browser shows alike."""
+__all__ = ["TiffImagePlugin", "WebPImagePlugin"]  # imported so that Pillow need not look through all it has
+
+SHOWN = {
+    "JPEG": ("L", "RGB"),
+    "MPO": ("L", "RGB"),
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA"),
+    "WEBP": ("RGB", "RGBA"),
+    "GIF": ("L", "P", "RGB"),
+}
+"""Formats and pixel layouts that every server and browser shows alike where nothing is see-through."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each of EXIF's orientations."""
 
 DAMAGED = (
     *(OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(MemoryError, RuntimeError, NotImplementedError, struct.error, zlib.error),
-    Image.DecompressionBombError,
+    *(MemoryError, RuntimeError, AssertionError, SystemError, Warning, struct.error, zlib.error),
+    *(Image.DecompressionBombError, ImageCms.PyCMSError),
 )
 """What Pillow and its plug-ins raise on damaged files."""
 
@@ -59,42 +77,32 @@ def examine(content: bytes, frame: int = 0) -> Examined:
 def pillow_frame(content: bytes, frame: int) -> Examined:
     """A frame of a file in one of Pillow's formats."""
     try:
-        image: Any = Image.open(io.BytesIO(content), formats=FORMATS)
+        bare = plain(content, frame)
+        image = opened(bare.content, bare.format, bare.at)
+        shown = bare.shown and bare.orientation == 1 and not is_transparent(image)
+        shown = shown and image.mode in SHOWN[bare.format]
+        picture = rgb(image)
+        if bare.orientation != 1:
+            picture = picture.transpose(TURNS[bare.orientation])
+        stored = bare.content if shown else png(picture)
     except Image.DecompressionBombError:
         raise BadImage(f"the image has more than {MAX_PIXELS:,} pixels") from None
-    except UnidentifiedImageError:
-        raise BadImage(unidentified(content)) from None
-    except DAMAGED as problem:
-        raise BadImage(f"the image is damaged ({type(problem).__name__})") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise BadImage(f"the image has more than {MAX_PIXELS:,} pixels")
-    try:
-        frames = min(int(getattr(image, "n_frames", 1)), MAX_FRAMES)
-        if frame >= frames:
-            raise BadImage(f"the image has {frames} frames, frame {frame} was asked for")
-        image.seek(frame)
-        if image.width * image.height > MAX_PIXELS:
-            raise BadImage(f"the image has more than {MAX_PIXELS:,} pixels")
-        image.load()
-        mode, turned = image.mode, image.getexif().get(0x0112, 1) not in (0, 1)
-        picture = rgb(ImageOps.exif_transpose(image) if turned else image)
     except DAMAGED as problem:
         raise BadImage(f"the image is damaged or cut off ({type(problem).__name__})") from None
-    as_it_is = (
-        frames == 1 and not turned and not is_transparent(image) and mode in SHOWN.get(image.format, ())
-    )
-    stored = without_metadata(content, image.format) if as_it_is else None
-    return Examined(png(picture) if stored is None else stored, picture, mode, image.format, frames)
+    return Examined(stored, picture, image.mode, bare.format, bare.frames)
 
 
-def unidentified(content: bytes) -> str:
-    """What a file is that is no image."""
-    head = content[:256].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
-        return "the file is a web page or SVG, not an image"
-    if head.startswith(b"version https://git-lfs"):
-        return "the file is a Git LFS pointer: its content was not fetched"
-    return "the file is not an image of a known format"
+def opened(content: bytes, format: str, frame: int) -> Any:
+    """Pillow's image of a file without metadata, decoded."""
+    image: Any = Image.open(io.BytesIO(content), formats=("JPEG" if format == "MPO" else format,))
+    check_size(image.width, image.height, len(content))
+    if image.width * image.height * frame > MAX_WORK:
+        raise BadImage(f"frame {frame} of the image is too far from its first")
+    if frame:
+        image.seek(frame)
+        check_size(image.width, image.height, len(content))
+    image.load()
+    return image
 
 
 def encoded(picture: Any, mode: str, format: str, frames: int) -> Examined:
@@ -104,25 +112,27 @@ def encoded(picture: Any, mode: str, format: str, frames: int) -> Examined:
 
 def is_transparent(image: Any) -> bool:
     """Whether any of an image is see-through."""
-    if "transparency" in image.info:
-        return True
-    return (
-        image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
-        and image.getchannel(image.getbands()[-1]).getextrema()[0] < 255
-    )
+    if not image.has_transparency_data:
+        return False
+    return bool(image.convert("RGBA").getchannel("A").getextrema()[0] < 255)
 
 
 def rgb(image: Any) -> Any:
-    """An image as 8-bit RGB: deep grey stretched to its own range, transparency laid on white."""
+    """An image as 8-bit RGB: deep grey stretched to its own range, transparency laid on white.
+
+    Of what else the image says of itself only its colour profile stays.
+    """
+    profile = image.info.get("icc_profile")
     if image.mode.startswith("I;16"):
         image = image.convert("I")
     if image.mode in ("I", "F"):
-        image = stretched(image)
+        image, profile = stretched(image), None
     if is_transparent(image):
         image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(ground, image)
-    return image if image.mode == "RGB" else image.convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    picture = image if image.mode == "RGB" else image.convert("RGB")
+    picture.info = {"icc_profile": profile}
+    return picture
 
 
 def stretched(image: Any) -> Any:
@@ -136,35 +146,51 @@ def stretched(image: Any) -> Any:
     return image.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
 
 
+def lean(picture: Any) -> tuple[Any, bytes | None]:
+    """An RGB picture in one channel if it is grey, and its colour profile if that is of such pictures."""
+    profile = picture.info.get("icc_profile") or b""
+    if profile[16:20] == b"RGB ":
+        return picture, profile
+    red, green, blue = picture.split()
+    grey = not ImageChops.difference(red, green).getbbox() and not ImageChops.difference(red, blue).getbbox()
+    return red if grey else picture, profile if grey and profile[16:20] == b"GRAY" else None
+
+
 def png(picture: Any) -> bytes:
     """A picture as PNG; grey ones in one channel."""
-    red, green, blue = picture.split()
-    grey = red.tobytes() == green.tobytes() == blue.tobytes()
+    image, profile = lean(picture)
     buffer = io.BytesIO()
-    (red if grey else picture).save(buffer, "PNG")
+    image.save(buffer, "PNG", icc_profile=profile)
     return buffer.getvalue()
 
 
 def jpeg(picture: Any, quality: int = 90) -> bytes:
-    """A picture as JPEG."""
+    """A picture as JPEG; grey ones in one channel."""
+    image, profile = lean(picture)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality, icc_profile=profile)
     return buffer.getvalue()
 
 
 def scaled(content: bytes, max_pixels: int) -> bytes | None:
     """A stored image shrunk to at most `max_pixels`, in its own family of formats; None if it fits."""
-    picture = examine(content).picture
-    share = (max_pixels / (picture.width * picture.height)) ** 0.5
-    if share >= 1:
+    width, height = Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "GIF", "WEBP")).size
+    if width * height <= max_pixels:
         return None
-    size = (max(int(picture.width * share), 1), max(int(picture.height * share), 1))
-    small = picture.resize(size, Image.Resampling.LANCZOS)
+    share = (max_pixels / (width * height)) ** 0.5
+    across, down = max(int(width * share), 1), max(int(height * share), 1)
+    across = min(across, max(max_pixels // down, 1))
+    down = min(down, max(max_pixels // across, 1))
+    small = examine(content).picture.resize((across, down), Image.Resampling.LANCZOS)
     return jpeg(small, 95) if kind_of(content) == "image/jpeg" else png(small)
 
 
 def pixel_hash(picture: Any) -> str:
     """Identity of what is seen, whatever the file: size and RGB pixels."""
     found = hashlib.sha256(b"%d x %d\n" % picture.size)
-    found.update(picture.tobytes())
+    width, height = picture.size
+    rows = max((4 << 20) // width, 1)
+    for top in range(0, height, rows):
+        band = picture if rows >= height else picture.crop((0, top, width, min(top + rows, height)))
+        found.update(band.tobytes())
     return found.hexdigest()[:32]

@@ -1,76 +1,60 @@
-"""Metadata out of a picture file, its pixels untouched: a scanner's notes can name a patient."""
+"""Picture files without metadata, the picture's own bytes untouched: a scanner's notes can name a patient.
+
+Files are taken apart here before a decoder sees them, and only the parts that make the picture are passed
+on. That keeps decoders from all that can be hidden elsewhere, and decides what is stored: a part is kept
+because it is known to make the look, not left out because it is known to be text.
+"""
 
 import re
+import struct
 
-MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.S)
-"""The next marker of a JPEG; FF00 and FFD0-FFD7 belong to the scan data."""
+from medbench.images.chunks import plain_gif, plain_png, plain_webp
+from medbench.images.jpeg import plain_jpeg
+from medbench.images.limits import BadImage, check_frame, check_size
+from medbench.images.plain import Plain
+from medbench.images.tags import page
 
-COLOUR = {
-    b"IHDR",
-    b"PLTE",
-    b"IDAT",
-    b"IEND",
-    b"tRNS",
-    b"gAMA",
-    b"cHRM",
-    b"sRGB",
-    b"sBIT",
-    b"iCCP",
-    b"bKGD",
-    b"pHYs",
-}
-"""PNG chunks that say how the pixels look."""
+MAX_SLOW = 2 << 20
+"""Bytes and pixels of a BMP in runs: Pillow decodes them in Python."""
 
 
-def without_metadata(content: bytes, format: str) -> bytes | None:
-    """The file without text, EXIF, comments and what follows its end; None if it must be written anew."""
-    if format == "JPEG":
-        return jpeg_stripped(content)
-    if format == "PNG":
-        return png_stripped(content)
-    noted = (b"EXIF", b"XMP ") if format == "WEBP" else (b"\x21\xfe", b"\x21\xff\x0bXMP")
-    return None if any(mark in content for mark in noted) else content
+def plain(content: bytes, frame: int) -> Plain:
+    """A file of a known format without its metadata. Raises what is in `decode.DAMAGED`, or BadImage."""
+    if content.startswith(b"\xff\xd8\xff"):
+        return plain_jpeg(content, frame)
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return plain_png(content, frame)
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return plain_gif(content, frame)
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return plain_webp(content, frame)
+    if content.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        body, turned, frames = page(content, frame)
+        return Plain(body, "TIFF", turned, frames)
+    if content.startswith(b"BM") or re.match(rb"P[4-6f]\s", content):
+        return plain_bitmap(content, frame)
+    raise BadImage(unidentified(content))
 
 
-def jpeg_stripped(content: bytes) -> bytes | None:
-    """A JPEG with APP0 (JFIF), the colour profile and Adobe's colour mark as its only extras."""
-    kept, at = [content[:2]], 2
-    while found := MARKER.search(content, at):
-        kept.append(content[at : found.start()])
-        marker, begin = found[1][0], found.end() - 2
-        if marker == 0xD9:
-            return b"".join([*kept, content[begin : begin + 2]])
-        end = begin + 2 + int.from_bytes(content[begin + 2 : begin + 4])
-        if end <= begin + 3 or end > len(content):
-            return None
-        if wanted(marker, content[begin + 4 : begin + 16]):
-            kept.append(content[begin:end])
-        at = end
-    return None
+def plain_bitmap(content: bytes, frame: int) -> Plain:
+    """A BMP or PPM, which is always written anew; digits and large runs, decoded slowly, are refused."""
+    check_frame(frame, 1)
+    if content.startswith(b"P"):
+        return Plain(content, "PPM")
+    if content[14] == 12:  # OS/2's short head
+        return Plain(content, "BMP")
+    width, height = struct.unpack_from("<ll", content, 18)
+    check_size(width, abs(height), len(content))
+    if content[30] in (1, 2) and (abs(width * height) > MAX_SLOW or len(content) > MAX_SLOW):
+        raise BadImage("the image is a large BMP in runs, which is not decoded here")
+    return Plain(content, "BMP")
 
 
-def wanted(marker: int, head: bytes) -> bool:
-    """Whether a JPEG segment decides how the pixels look."""
-    if marker == 0xE0:
-        return head.startswith(b"JFIF\x00")
-    if marker == 0xE2:
-        return head.startswith(b"ICC_PROFILE")
-    if marker == 0xEE:
-        return head.startswith(b"Adobe")
-    return not (0xE1 <= marker <= 0xEF or marker == 0xFE)
-
-
-def png_stripped(content: bytes) -> bytes | None:
-    """A PNG with its picture's chunks alone."""
-    kept, at = [content[:8]], 8
-    while at + 12 <= len(content):
-        end = at + 12 + int.from_bytes(content[at : at + 4])
-        name = content[at + 4 : at + 8]
-        if end > len(content):
-            return None
-        if name in COLOUR:
-            kept.append(content[at:end])
-        if name == b"IEND":
-            return b"".join(kept)
-        at = end
-    return None
+def unidentified(content: bytes) -> str:
+    """What a file is that is no image."""
+    head = content[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):
+        return "the file is a web page or SVG, not an image"
+    if head.startswith(b"version https://git-lfs"):
+        return "the file is a Git LFS pointer: its content was not fetched"
+    return "the file is not an image of a known format"

@@ -10,10 +10,12 @@ import binascii
 import csv
 import re
 import stat
+import struct
 import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -25,12 +27,18 @@ DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 AT_ONCE = 8
 """Rows of a table whose images are in memory at a time."""
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
-"""What reading a member of a damaged zip archive raises."""
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, MemoryError),
+    *(ValueError, LookupError, TypeError, ArithmeticError, AssertionError, RuntimeError),
+)
+"""What reading a damaged zip archive raises; NotImplementedError is a RuntimeError."""
 
 
 class Album(Protocol):
     """Bytes by reference."""
+
+    pinned: bool
+    """Whether the same reference always means the same bytes, so that what is noted of it stays true."""
 
     def stamp(self, reference: str) -> str:
         """What changes when the bytes behind a reference do. Raises BadImage when there are none."""
@@ -54,17 +62,24 @@ def inner(reference: str) -> str:
 
 
 class Folder:
-    """Image files below a folder, named by their path there or below a folder of the folder's own name."""
+    """Image files below a folder.
+
+    They are named by their path there, below a folder of the folder's own name, or from the folder's own
+    name on.
+    """
+
+    pinned = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def locate(self, reference: str) -> Path:
         """The file of a reference."""
-        path = inner(reference)
-        for start in (self.root, self.root / self.root.name):
-            found = start
-            for part in PurePosixPath(path).parts:
+        parts, name = PurePosixPath(inner(reference)).parts, self.root.name
+        ways = [parts, (name, *parts), *([parts[1:]] if parts[0] == name else ())]
+        for way in ways:
+            found = self.root
+            for part in way:
                 found /= part
                 if found.is_symlink():
                     raise BadImage("the image path is a link")
@@ -74,19 +89,37 @@ class Folder:
 
     def stamp(self, reference: str) -> str:
         """Size and time of the file."""
-        told = self.locate(reference).stat()
+        with unreadable():
+            told = self.locate(reference).stat()
         return f"{told.st_size}-{told.st_mtime_ns}"
 
     def read(self, reference: str) -> bytes:
         """The file's bytes."""
-        path = self.locate(reference)
-        if path.stat().st_size > MAX_BYTES:
-            raise BadImage(f"the image file has more than {MAX_BYTES >> 20} MB")
-        return path.read_bytes()
+        with unreadable():
+            path = self.locate(reference)
+            if path.stat().st_size > MAX_BYTES:
+                raise too_big()
+            return path.read_bytes()
+
+
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """Turn what the system says of a file that can't be had into BadImage."""
+    try:
+        yield
+    except OSError as problem:
+        raise BadImage(f"the image file cannot be read ({type(problem).__name__})") from None
+
+
+def too_big() -> BadImage:
+    """What is raised for a file that is larger than any image."""
+    return BadImage(f"the image file has more than {MAX_BYTES >> 20} MB")
 
 
 class Archives:
     """Image files in zip archives. A member is found by its path or by the end of it, if only one ends so."""
+
+    pinned = False
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.members: dict[str, tuple[zipfile.ZipFile, zipfile.ZipInfo]] = {}
@@ -94,23 +127,27 @@ class Archives:
         for path in paths:
             archive = opened_zip(path)
             for info in archive.infolist():
-                if not info.is_dir():
-                    name = info.filename.replace("\\", "/")
-                    self.members[name] = (archive, info)
-                    self.ends.setdefault(name.rpartition("/")[2], []).append(name)
+                name = info.filename.replace("\\", "/")
+                if name and not name.endswith("/"):
+                    self.add(name, archive, info)
+
+    def add(self, name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+        """Take note of a member; an equal one of the same name is the same image."""
+        ends = self.ends.setdefault(name.rpartition("/")[2], [])
+        if name not in self.members or content_of(self.members[name][1]) != content_of(info):
+            ends.append(name)
+        self.members[name] = (archive, info)
 
     def locate(self, reference: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
         """The member of a reference."""
         path = inner(reference)
-        name = path
-        if path not in self.members:
-            names = [name for name in self.ends.get(path.rpartition("/")[2], ()) if name.endswith(f"/{path}")]
-            if not names:
-                raise BadImage("the image is missing from its archive")
-            if len(names) > 1:
-                raise BadImage("several files of the archive have the image's name")
-            name = names[0]
-        archive, info = self.members[name]
+        ends = self.ends.get(path.rpartition("/")[2], ())
+        names = [name for name in ends if name == path] or [n for n in ends if n.endswith(f"/{path}")]
+        if not names:
+            raise BadImage("the image is missing from its archive")
+        if len(names) > 1:
+            raise BadImage("several files of the archive have the image's name")
+        archive, info = self.members[names[0]]
         if stat.S_ISLNK(info.external_attr >> 16):
             raise BadImage("the image path is a link")
         if info.flag_bits & 1:
@@ -119,32 +156,43 @@ class Archives:
 
     def stamp(self, reference: str) -> str:
         """Checksum and size of the member."""
-        _, info = self.locate(reference)
-        return f"{info.CRC:08x}-{info.file_size}"
+        return content_of(self.locate(reference)[1])
 
     def read(self, reference: str) -> bytes:
-        """The member's bytes, its checksum verified."""
+        """The member's bytes."""
         archive, info = self.locate(reference)
+        if info.file_size > MAX_BYTES:
+            raise too_big()
         try:
-            with archive.open(info) as stream:
-                content = stream.read(MAX_BYTES + 1)
-                if len(content) <= MAX_BYTES:
-                    stream.read()  # to the end, where the checksum is verified
+            return unpacked(archive, info)
         except DAMAGED as problem:
             raise BadImage(f"the image is damaged in its archive ({type(problem).__name__})") from None
-        if len(content) > MAX_BYTES:
-            raise BadImage(f"the image file has more than {MAX_BYTES >> 20} MB")
-        return content
+
+
+def content_of(info: zipfile.ZipInfo) -> str:
+    """What tells the content of a member from another's: checksum and size."""
+    return f"{info.CRC:08x}-{info.file_size}"
 
 
 def opened_zip(path: Path) -> zipfile.ZipFile:
     """A zip archive. Raises SourceError for a file that is none, or was not fetched whole."""
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as problem:
+    except DAMAGED as problem:
         raise SourceError(
-            f"{path} is no zip archive, or not whole ({problem})", "get the file again; a download goes on"
+            f"{path} is no zip archive, or not whole ({problem})", "delete it and get it again"
         ) from None
+
+
+def unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member's bytes, their checksum verified; whatever it holds, no more than its head declares.
+
+    zipfile would unpack the rarer methods without bound. Raises what `DAMAGED` lists.
+    """
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotImplementedError("neither stored nor deflated")
+    with archive.open(info) as stream:
+        return stream.read(info.file_size + 1)
 
 
 Cells = Callable[[Path, str], Iterator[bytes | None]]
@@ -152,7 +200,12 @@ Cells = Callable[[Path, str], Iterator[bytes | None]]
 
 
 class Tables:
-    """Images in columns of tables, by `file:row:column`; read in the order of the rows they cost least."""
+    """Images in columns of tables, by `file:row:column`; read in the order of the rows they cost least.
+
+    A table is pinned, or what is noted of it is kept under its hash.
+    """
+
+    pinned = True
 
     def __init__(self, paths: Mapping[str, Path], cells: Cells) -> None:
         self.paths = paths
@@ -160,7 +213,7 @@ class Tables:
         self.cursors: dict[tuple[str, str], tuple[int, Iterator[bytes | None]]] = {}
 
     def stamp(self, reference: str) -> str:
-        """Size of the table: it is pinned, or named by its hash."""
+        """Size of the table."""
         name, _, _ = split(reference)
         if name not in self.paths:
             raise BadImage("the image's table is not there")
@@ -196,13 +249,17 @@ def cell(name: str, row: int, column: str) -> str:
 
 def parquet_cells(path: Path, column: str) -> Iterator[bytes | None]:
     """The images in a Parquet column: bytes, or a struct with a field `bytes`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, pre_buffer=False) as table:
-        for batch in table.iter_batches(batch_size=AT_ONCE, columns=[column]):
-            for value in batch.column(0):
-                content: Any = value.as_py()
-                yield content.get("bytes") if isinstance(content, dict) else content
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as table:
+            for batch in table.iter_batches(batch_size=AT_ONCE, columns=[column]):
+                for value in batch.column(0):
+                    content: Any = value.as_py()
+                    yield content.get("bytes") if isinstance(content, dict) else content
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise SourceError(f"cannot read {path}: {type(problem).__name__}", "get the file again") from problem
 
 
 def tsv_cells(path: Path, column: str) -> Iterator[bytes | None]:
@@ -215,17 +272,21 @@ def tsv_cells(path: Path, column: str) -> Iterator[bytes | None]:
 
 
 def tsv_rows(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of a table separated by tabs, as they come."""
+    """The rows of a table separated by tabs, as they come. Raises SourceError where it can't be read."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    with path.open(encoding="utf-8", newline="") as stream:
-        yield from csv.DictReader(stream, delimiter="\t")
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            yield from csv.DictReader(stream, delimiter="\t")
+    except (UnicodeDecodeError, csv.Error, OSError) as problem:
+        raise SourceError(f"cannot read {path}: {type(problem).__name__}", "get the file again") from problem
 
 
 class Later:
     """An album that is opened, and fetched if need be, when its first image is wanted."""
 
-    def __init__(self, opener: Callable[[], Album]) -> None:
+    def __init__(self, opener: Callable[[], Album], *, pinned: bool = False) -> None:
         self.opener = opener
+        self.pinned = pinned
         self.album: Album | None = None
 
     def opened(self) -> Album:
@@ -245,6 +306,8 @@ class Later:
 
 class Either:
     """The first of several albums that has an image."""
+
+    pinned = False
 
     def __init__(self, albums: Sequence[Album]) -> None:
         self.albums = albums

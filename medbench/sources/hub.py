@@ -4,11 +4,12 @@ Parquet, JSON lines, tab-separated tables and JSON in zip archives are read wher
 are turned into a Parquet table once. A pattern `some.zip!*/part/*.json` names files in an archive.
 """
 
+import fcntl
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import chain
@@ -30,30 +31,45 @@ log = logging.getLogger(__name__)
 TABLE = "medbench-"
 """How the names of tables begin that are made from fetched files and lie beside them."""
 
+LARGE = 10 << 20
+"""Before more bytes of a file are fetched, their number is told."""
+
 
 def from_hub(name: str, source: Source, split: str, place: Place) -> Fetched:
     """Rows from the Hub at the locked commit; the first fetch locks the newest one."""
     pin = pinned(name, source, place)
     if pin:
         folder = snapshot(name, pin.revision, place)
-        known = matching(pin.files, source.splits[split])
+        known = known_files(pin, source, split)
         if ready(folder, {path: pin.files[path] for path in known}, split):
             return fetched(Copy(name, source, folder, pin.revision), split, known, place)
-    for word in cautions(name, source):
+    for word in cautions(name, source, split):
         log.warning(word)
     with explained(name, source, pin, place):
-        revision = resolve(source, split, pin)
+        revision, paths = resolve(source, source.splits[split], pin.revision if pin else "main")
         folder = snapshot(name, revision, place)
-        found = download(source, source.splits[split], revision, folder)
-    verify(name, source, Pin(hub=source.hub or "", revision=revision, files=found), place)
+        found = download(source, paths, revision, folder)
+    splits = {split: tuple(found)}
+    verify(name, source, Pin(hub=source.hub or "", revision=revision, files=found, splits=splits), place)
     return fetched(Copy(name, source, folder, revision), split, list(found), place)
 
 
-def cautions(name: str, source: Source) -> list[str]:
+def known_files(pin: Pin, source: Source, split: str) -> list[str]:
+    """The locked files of a split; a lock that does not say which splits it has, has what matches."""
+    if not pin.splits:
+        return matching(pin.files, source.splits[split])
+    return [path for path in pin.splits.get(split, ()) if path in pin.files]
+
+
+def cautions(name: str, source: Source, split: str) -> list[str]:
     """What a user should know before anything is fetched."""
     said = [f"{name}: {source.caution}"] if source.caution else []
     if source.gated:
         said.append(f"{name} is gated: its terms must be accepted on its page first ({source.license})")
+    patterns = [pattern.partition("!")[0] for pattern in source.splits[split]]
+    pictures = source.pictures
+    if pictures.size and (not pictures.files or set(pictures.files) & set(patterns)):
+        said.append(f"{name}: fetching its images from {source.hub}: {', '.join(patterns)} ({pictures.size})")
     return said
 
 
@@ -69,36 +85,74 @@ def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in outer))
 
 
-def resolve(source: Source, split: str, pin: Pin | None) -> str:
-    """The commit to fetch, sure to exist and to hold files of the split."""
+def resolve(source: Source, patterns: Sequence[str], revision: str, get: str = "") -> tuple[str, list[str]]:
+    """The commit that a revision names, sure to exist, and its files that match; at least one does.
+
+    `get` says what to do where none does.
+    """
     from huggingface_hub import HfApi
 
-    info = HfApi().dataset_info(source.hub or "", revision=pin.revision if pin else "main")
+    info = HfApi().dataset_info(source.hub or "", revision=revision)
     present = [sibling.rfilename for sibling in info.siblings or ()]
-    if not matching(present, source.splits[split]):
+    found = matching(present, patterns)
+    if not found:
         raise SourceError(
-            f"{source.hub} at {str(info.sha)[:12]} has no file like {' or '.join(source.splits[split])}",
-            f"it has: {', '.join(present[:20])}; describe its new layout in your own --catalog FILE",
+            f"{source.hub} at {str(info.sha)[:12]} has no file like {' or '.join(patterns)}",
+            get or f"it has: {', '.join(present[:20])}; describe its new layout in your own --catalog FILE",
         )
-    return str(info.sha)
+    return str(info.sha), found
 
 
-def download(source: Source, patterns: Sequence[str], revision: str, folder: Path) -> dict[str, str]:
-    """Bring the files of a commit that match into `folder`, going on where a download broke off.
+def download(source: Source, paths: Iterable[str], revision: str, folder: Path) -> dict[str, str]:
+    """Bring files of a commit into `folder`; gives their hashes by path."""
+    found = {}
+    for path in paths:
+        try:
+            target = files.inside(folder, path)
+        except ValueError as problem:
+            raise SourceError(f"{source.hub}: {problem}", "do not use this repository") from None
+        found[path] = files.sha256(target) if target.is_file() else bring(source, path, revision, target)
+    return found
 
-    Gives their hashes by path.
+
+def bring(source: Source, path: str, revision: str, target: Path) -> str:
+    """Fetch one file, going on where an earlier run was broken off or killed; its hash.
+
+    The Hub's own `hf_hub_download` begins a file anew in every process.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-    patterns = [pattern.partition("!")[0] for pattern in patterns]
-    snapshot_download(
-        source.hub or "",
-        repo_type="dataset",
-        revision=revision,
-        allow_patterns=patterns,
-        local_dir=files.private(folder),
-    )
-    return {path: files.sha256(files.inside(folder, path)) for path in listed(folder, patterns)}
+    url = hf_hub_url(source.hub or "", path, repo_type="dataset", revision=revision)
+    told = get_hf_file_metadata(url)
+    part = files.private(target.parent) / f".{target.name}.part"
+    with part.open("ab") as stream:
+        with suppress(OSError):  # some file systems have no locks; the hash tells what came of it
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if target.is_file():  # another process fetched it meanwhile
+            part.unlink(missing_ok=True)
+            return files.sha256(target)
+        if stream.tell() > (told.size or 0):
+            stream.truncate(0)
+        if (missing := (told.size or 0) - stream.tell()) > LARGE:
+            log.warning("%s of %s: %s MB to fetch", path, source.hub, f"{missing / 1e6:,.0f}")
+        http_get(
+            url,
+            stream,
+            resume_size=stream.tell(),
+            headers=build_hf_headers(),
+            expected_size=told.size,
+            displayed_filename=path,
+        )
+        stream.flush()
+        os.fsync(stream.fileno())
+        sha256 = files.sha256(part)
+        if len(told.etag or "") == len(sha256) and told.etag != sha256:  # of large files the Hub tells it
+            part.unlink()
+            raise SourceError(f"{path} of {source.hub} came damaged", "repeat the command to fetch it again")
+        part.replace(target)
+    return sha256
 
 
 def listed(folder: Path, patterns: Sequence[str]) -> list[str]:
@@ -140,7 +194,12 @@ def explained(name: str, source: Source, pin: Pin | None, place: Place) -> Itera
     except (ConnectionError, TimeoutError, LocalEntryNotFoundError, HTTPError) as problem:
         raise SourceError(
             f"{name}: cannot reach {page}: {type(problem).__name__}",
-            "go online (HF_HUB_OFFLINE unset, HF_ENDPOINT right), or pass --mirror DIR with its files",
+            "go online (HF_HUB_OFFLINE unset, HF_ENDPOINT right) and repeat: a download goes on; "
+            "or pass --mirror DIR with its files",
+        ) from problem
+    except OSError as problem:
+        raise SourceError(
+            f"{name}: cannot fetch {page}: {problem}", "mend that and repeat: a download goes on"
         ) from problem
 
 
@@ -238,7 +297,7 @@ def fetched(copy: Copy, split: str, found: Sequence[str], place: Place) -> Fetch
 def album_of(copy: Copy, paths: Mapping[str, Path], place: Place) -> Album:
     """Where the images are: in the split's own tables, or in files beside them, fetched if need be."""
     if copy.source.pictures.files:
-        return Later(lambda: pictures_of(copy, place))
+        return Later(lambda: pictures_of(copy, place), pinned=not copy.mirrored)
     tabbed = any(path.suffix == ".tsv" for path in paths.values())
     return Tables(paths, tsv_cells if tabbed else parquet_cells)
 
@@ -254,34 +313,30 @@ def pictures_of(copy: Copy, place: Place) -> Album:
             f"copy that file of {copy.source.hub} there; zip archives are read as they are",
         )
     if not copy.mirrored:
-        fetch_pictures(copy, place, what, here=bool(here))
+        fetch_pictures(copy, place, what)
         here = pictures_here(copy)
     loose = {path for path in here if path.is_file() and path.suffix != ".zip"}
     return gathered([path for path in here if path not in loose] + [copy.folder] * bool(loose))
 
 
 def pictures_here(copy: Copy) -> list[Path]:
-    """The image files and archives of a copy that are there, and folders named like an archive."""
+    """The image files and archives of a copy that are there, and folders of that name or an archive's."""
     patterns = copy.source.pictures.files
-    unpacked = (
-        copy.folder / pattern.removesuffix(".zip") for pattern in patterns if pattern.endswith(".zip")
-    )
-    return [copy.folder / path for path in listed(copy.folder, patterns)] + [
-        p for p in unpacked if p.is_dir()
-    ]
+    folders = (copy.folder / pattern.removesuffix(".zip") for pattern in patterns)
+    return [copy.folder / path for path in listed(copy.folder, patterns)] + [p for p in folders if p.is_dir()]
 
 
-def fetch_pictures(copy: Copy, place: Place, what: str, *, here: bool) -> None:
+def fetch_pictures(copy: Copy, place: Place, what: str) -> None:
     """Bring the image files of a copy from the Hub, unless the lock knows them and they are here."""
     name, source, patterns = copy.name, copy.source, copy.source.pictures.files
     pin = pinned(name, source, place)
-    if here and pin and matching(pin.files, patterns):
+    known = matching(pin.files, patterns) if pin else []
+    if known and all((copy.folder / path).is_file() for path in known):
         return
     log.warning("%s: fetching its images from %s: %s", name, source.hub, what)
     with explained(name, source, pin, place):
-        found = download(source, patterns, copy.revision, copy.folder)
-    if not found:
-        raise SourceError(f"{name}: {source.hub} has no file like {what}", source.pictures.get)
+        revision, paths = resolve(source, patterns, copy.revision, source.pictures.get)
+        found = download(source, paths, revision, copy.folder)
     verify(name, source, Pin(hub=source.hub or "", revision=copy.revision, files=found), place)
 
 

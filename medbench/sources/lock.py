@@ -17,6 +17,8 @@ class Pin(Config):
     hub: str
     revision: str = pydantic.Field(pattern="^[0-9a-f]{12,64}$")
     files: dict[str, str] = pydantic.Field(default_factory=dict)
+    splits: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    """Split → its files, of those that were fetched; patterns of two splits may match the same files."""
 
 
 def pinned(name: str, source: Source, place: Place) -> Pin | None:
@@ -60,13 +62,16 @@ def verify(name: str, source: Source, found: Pin, place: Place) -> None:
                 f"delete {place.home / 'sources'}/{name}@{found.revision[:12]} to fetch it again, or "
                 + relock(name, place),
             )
-    merged = {**(pin.files if pin else {}), **found.files}
-    write_pins({**pins(place), name: found.model_copy(update={"files": merged})}, place)
+    merged = {
+        "files": {**(pin.files if pin else {}), **found.files},
+        "splits": {**(pin.splits if pin else {}), **found.splits},
+    }
+    write_pins({**pins(place), name: found.model_copy(update=merged)}, place)
 
 
 def write_pins(rows: Mapping[str, Pin], place: Place) -> None:
     """Replace the lock file."""
-    tree = {name: row.model_dump() for name, row in sorted(rows.items())}
+    tree = {name: row.model_dump(exclude_unset=True) for name, row in sorted(rows.items())}
     files.write_text(place.lock, json.dumps(tree, indent=1) + "\n")
 
 

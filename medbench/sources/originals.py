@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from medbench.sources.types import Fetched, Malformed, Original, Place, Row, Sou
 
 def read_original(original: Original, paths: Sequence[Path], split: str) -> Fetched:
     """Rows of original files, each verified against the catalog's hash."""
-    rows: list[Row | Malformed] = []
+    parts: list[Iterator[Row | Malformed]] = []
     found: list[str] = []
     for path, expected in zip(paths, original.files.values(), strict=True):
         shared = original.at is not None  # several splits in one file: read it once
@@ -32,9 +33,10 @@ def read_original(original: Original, paths: Sequence[Path], split: str) -> Fetc
                 f"SHA-256 {content.sha256[:12]}…, expected {expected[:12]}…",
                 "get the published file again, or describe yours as a source of its own (--catalog FILE)",
             )
-        rows += parse(original, content, split, path)
+        parts.append(parse(original, content, split, path))
         found.append(content.sha256)
     version = found[0] if len(found) == 1 else digest(found)
+    rows = chain.from_iterable(parts)
     return Fetched(rows, original.adapter, original.args, f"sha256:{version[:16]}", note=original.note)
 
 
@@ -156,15 +158,17 @@ def from_url(name: str, source: Source, split: str, place: Place) -> Fetched:
             path, lambda part: part.write_bytes(download(name, relative, original.url or "", expected))
         )
     fetched = read_original(original, [path], split)
-    return replace(fetched, album=Later(lambda: not_here(name, source)), folder=path.parent)
+    album = Later(lambda: not_here(name, source, f"copy {path} to DIR/{relative}"))
+    return replace(fetched, album=album, folder=path.parent)
 
 
-def not_here(name: str, source: Source) -> Album:
-    """The album of a source whose images no address serves."""
+def not_here(name: str, source: Source, also: str) -> Album:
+    """The album of a source whose images no address serves; `also` is what its mirror needs besides."""
     size = f" ({source.pictures.size})" if source.pictures.size else ""
     raise SourceError(
         f"{name}: its images{size} cannot be fetched by medbench",
-        f"{source.pictures.get or 'get them from its authors'}; then pass the folder as --mirror DIR",
+        f"{source.pictures.get or 'get them from its authors'} below a folder DIR; {also}; "
+        "then pass --mirror DIR",
     )
 
 

@@ -8,8 +8,9 @@ with the reason.
 import json
 import logging
 import os
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 JOURNAL = "medbench-images.jsonl"
 AT_ONCE = 16
 """Images in memory at a time."""
+
+BYTES_AT_ONCE = 64 << 20
+"""As published; fewer images are taken at a time where they have more together."""
 
 EVERY = 10.0
 """Seconds between two words about how far it is."""
@@ -59,7 +63,7 @@ def settled(example: Example, found: Sequence[Seen]) -> Example:
         example,
         images=tuple(one.sha256 for one in found if not one.fault),
         fault="; ".join(faults) or example.fault,
-        cluster=example.cluster or (f"image:{found[0].pixels[:16]}" if found[0].pixels else None),
+        cluster=example.cluster or (sys.intern(f"image:{found[0].pixels[:16]}") if found[0].pixels else None),
     )
 
 
@@ -67,46 +71,67 @@ def looked_at(references: Iterable[str], album: Album, store: Store, journal: Pa
     """What each reference stands for; only those not known from the journal are read."""
     wanted = dict.fromkeys(references)
     known = {reference: seen for reference, seen in noted(journal) if reference in wanted}
-    found: dict[str, Seen] = {}
-    new: list[tuple[str, str]] = []
-    for reference in wanted:
-        try:
-            stamp = album.stamp(path_of(reference)[0])
-        except BadImage as problem:
-            found[reference] = Seen("", fault=problem.reason)
-            continue
-        seen = known.get(reference)
-        if seen and seen.stamp == stamp and (seen.fault or store.holds(seen.sha256, seen.size)):
-            found[reference] = seen
-        else:
-            new.append((reference, stamp))
-    if new:
-        found |= taken_in(new, album, store, journal)
-    return found
+    found = {r: seen for r, seen in known.items() if there(seen, store) and unchanged(album, r, seen)}
+    new = [reference for reference in wanted if reference not in found]
+    return found | (taken_in(new, album, store, journal) if new else {})
 
 
-def taken_in(new: Sequence[tuple[str, str]], album: Album, store: Store, journal: Path) -> dict[str, Seen]:
+def there(seen: Seen, store: Store) -> bool:
+    """Whether the store has what was seen; of a fault it has nothing."""
+    return bool(seen.fault) or store.holds(seen.sha256, seen.size)
+
+
+def unchanged(album: Album, reference: str, seen: Seen) -> bool:
+    """Whether a reference still stands for what was seen; a pinned album is not opened to know it."""
+    if album.pinned:
+        return True
+    try:
+        return album.stamp(path_of(reference)[0]) == seen.stamp
+    except BadImage as problem:
+        return problem.reason == seen.fault
+
+
+def taken_in(new: Sequence[str], album: Album, store: Store, journal: Path) -> dict[str, Seen]:
     """Read, store and note images, a few at a time; decoding shares the processors."""
     found: dict[str, Seen] = {}
     files.private(journal.parent)
-    torn = torn_at_end(journal)
     told = time.monotonic()
-    with journal.open("a", encoding="utf-8") as stream, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        stream.write("\n" if torn else "")
-        for start in range(0, len(new), AT_ONCE):
-            some = new[start : start + AT_ONCE]
-            contents = [fetched(album, reference) for reference, _ in some]
-            references = [reference for reference, _ in some]
-            for (reference, stamp), facts in zip(
-                some, pool.map(store_one(store), references, contents), strict=True
-            ):
-                found[reference] = seen_of(stamp, facts)
-                stream.write(line(reference, stamp, facts) + "\n")
-            stream.flush()
+    with journal.open("ab", buffering=0) as stream, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        if torn_at_end(journal):
+            stream.write(b"\n")
+        for some in handfuls(new, album):
+            facts = list(pool.map(store_one(store), some))
+            found |= {one.reference: seen_of(one.stamp, f) for one, f in zip(some, facts, strict=True)}
+            lines = (line(one.reference, one.stamp, f) for one, f in zip(some, facts, strict=True))
+            stream.write("".join(lines).encode())  # whole lines at once: another process may add its own
             if time.monotonic() - told > EVERY:
                 told = time.monotonic()
                 log.warning("%s: %d of %d images taken in", journal.parent.name, len(found), len(new))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The bytes of a reference and their stamp, or why there are none."""
+
+    reference: str
+    stamp: str
+    content: bytes | BadImage
+
+
+def handfuls(references: Iterable[str], album: Album) -> Iterator[list[Read]]:
+    """References with their bytes, a few at a time."""
+    some: list[Read] = []
+    held = 0
+    for reference in references:
+        one = fetched(album, reference)
+        some.append(one)
+        held += len(one.content) if isinstance(one.content, bytes) else 0
+        if len(some) == AT_ONCE or held > BYTES_AT_ONCE:
+            yield some
+            some, held = [], 0
+    if some:
+        yield some
 
 
 def torn_at_end(journal: Path) -> bool:
@@ -124,22 +149,23 @@ def path_of(reference: str) -> tuple[str, int]:
     return (path, int(frame)) if mark and frame.isdecimal() and len(frame) < 6 else (reference, 0)
 
 
-def fetched(album: Album, reference: str) -> bytes | BadImage:
-    """The bytes of a reference, or why there are none."""
+def fetched(album: Album, reference: str) -> Read:
+    """A reference read. What can't be had has no stamp, so that it is tried again."""
+    path, _ = path_of(reference)
     try:
-        return album.read(path_of(reference)[0])
+        return Read(reference, album.stamp(path), album.read(path))
     except BadImage as problem:
-        return problem
+        return Read(reference, "", problem)
 
 
-def store_one(store: Store) -> Any:
+def store_one(store: Store) -> Callable[[Read], Facts | BadImage]:
     """A function that stores one image and gives its facts, or why it can't be shown."""
 
-    def put(reference: str, content: bytes | BadImage) -> Facts | BadImage:
-        if isinstance(content, BadImage):
-            return content
+    def put(one: Read) -> Facts | BadImage:
+        if isinstance(one.content, BadImage):
+            return one.content
         try:
-            return store.put(content, path_of(reference)[1])
+            return store.put(one.content, path_of(one.reference)[1])
         except BadImage as problem:
             return problem
 
@@ -156,20 +182,20 @@ def seen_of(stamp: str, facts: Facts | BadImage) -> Seen:
 def line(reference: str, stamp: str, facts: Facts | BadImage) -> str:
     """One line of the journal."""
     told = {"fault": facts.reason} if isinstance(facts, BadImage) else asdict(facts)
-    return json.dumps({"reference": reference, "stamp": stamp, **told}, ensure_ascii=False)
+    return json.dumps({"reference": reference, "stamp": stamp, **told}) + "\n"
 
 
 def noted(journal: Path) -> Iterator[tuple[str, Seen]]:
     """The journal's references with what became of them; torn lines are left out."""
     for row in rows(journal):
-        fault = row.get("fault") or ""
-        try:
-            seen = Seen(
-                row["stamp"], *(("", "", 0, fault) if fault else (row["sha256"], row["pixels"], row["bytes"]))
-            )
-            yield row["reference"], seen
-        except (KeyError, TypeError):
+        reference, stamp, fault = row.get("reference"), row.get("stamp"), row.get("fault")
+        sha256, pixels, size = row.get("sha256"), row.get("pixels"), row.get("bytes")
+        if not isinstance(reference, str) or not isinstance(stamp, str):
             continue
+        if isinstance(fault, str):
+            yield reference, Seen(stamp, fault=fault)
+        elif isinstance(sha256, str) and isinstance(pixels, str) and isinstance(size, int):
+            yield reference, Seen(stamp, sha256, pixels, size)
 
 
 def rows(journal: Path) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from medbench.errors import SourceError
-from medbench.sources.albums import cell, opened_zip, tsv_rows
+from medbench.sources.albums import DAMAGED, cell, opened_zip, tsv_rows, unpacked
 from medbench.sources.types import Malformed, Row
 
 AT_ONCE = 256
@@ -57,35 +57,32 @@ def is_image(kind: Any) -> bool:
 
 def separated_rows(path: Path, name: str) -> Iterator[Row | Malformed]:
     """The rows of a table separated by tabs, images as their places."""
-    try:
-        for number, row in enumerate(tsv_rows(path)):
-            if None in row or None in row.values():
-                yield Malformed("another number of columns than the header's")
-                continue
-            pictures = {c: cell(name, number, c) for c in IMAGE_COLUMNS if row.get(c)}
-            yield {**row, **pictures}
-    except (UnicodeDecodeError, OSError) as problem:
-        raise SourceError(f"cannot read {path}: {type(problem).__name__}", "get the file again") from problem
+    for number, row in enumerate(tsv_rows(path)):
+        if None in row or None in row.values():
+            yield Malformed("another number of columns than the header's")
+            continue
+        pictures = {c: cell(name, number, c) for c in IMAGE_COLUMNS if row.get(c)}
+        yield {**row, **pictures}
 
 
 def archived_rows(path: Path, patterns: Sequence[str]) -> Iterator[Row | Malformed]:
     """The rows of the JSON files in a zip archive whose path matches, the file's stem as `_file`."""
     archive = opened_zip(path)
-    names = sorted(
-        info.filename
+    names = {
+        info.filename: info
         for info in archive.infolist()
         if any(fnmatch.fnmatch(info.filename, pattern) for pattern in patterns)
-    )
+    }
     if not names:
         raise SourceError(
             f"{path} has no file like {' or '.join(patterns)}", "see whether its layout changed"
         )
-    for name in names:
-        if archive.getinfo(name).file_size > MAX_JSON:
+    for name, info in sorted(names.items()):
+        if info.file_size > MAX_JSON:
             raise SourceError(f"{name} in {path} is larger than 1 GiB", "its layout is another one")
         try:
-            found = json.loads(archive.read(name))
-        except Exception as problem:  # noqa: BLE001  a zip member can fail in many ways
+            found = json.loads(unpacked(archive, info))
+        except DAMAGED as problem:
             raise SourceError(
                 f"cannot read {name} in {path}: {type(problem).__name__}", "get it again"
             ) from None

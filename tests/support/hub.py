@@ -1,7 +1,8 @@
 """A Hub on loopback that serves dataset repositories to the real client, and runs that client.
 
-It speaks what `dataset_info`, `list_repo_tree` and a download ask for, keeps every commit, and can be
-told to misbehave: lose a commit, serve other bytes at the same commit, gate a repository.
+It speaks what `dataset_info`, `list_repo_tree` and a download ask for (from the middle of a file on, too;
+archives are served by another host, to which the client is sent), keeps every commit, and can be told to
+misbehave: lose a commit, serve other bytes at the same commit, gate a repository, break off in a file.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from urllib.parse import unquote, urlparse
 ROOT = Path(__file__).parents[2]
 INFO = re.compile(r"/api/datasets/(?P<repo>[^/]+/[^/]+)(?:/revision/(?P<rev>[^/]+))?")
 TREE = re.compile(r"/api/datasets/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(?:/.*)?")
+LARGE = re.compile(r"/large/(?P<name>[0-9a-f]{64})")
 FILE = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)")
 
 
@@ -31,6 +33,8 @@ class Repo:
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     gate: int | None = None
     """Status its files answer with: 401 and 403 say gated, others a fault."""
+    key: str = "none"
+    """The token that opens a gated repository."""
 
     def at(self, revision: str) -> str | None:
         """The commit a revision names."""
@@ -48,6 +52,19 @@ class FakeHub:
         """Files served at plain addresses, as a code host would."""
         self.asked: list[str] = []
         """Method and path of every request."""
+        self.large: dict[str, tuple[str, bytes]] = {}
+        """Hash → path and content of the archives that were asked for."""
+        self.sent: list[tuple[str, int, int]] = []
+        """Path, first byte and number of bytes of every file's content that was sent."""
+        self.cuts: dict[str, list[int]] = {}
+        """End of a path → after how many bytes the next answers break off, or (negative) stop and hang.
+
+        After no bytes the answer is an error, as of a server that is gone.
+        """
+        self.spoil: set[str] = set()
+        """Ends of paths whose content comes with one byte changed."""
+        self.said = ""
+        """What the last client wrote to stderr."""
         handler = type("Handler", (Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
@@ -81,7 +98,7 @@ class FakeHub:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "PYTHONPATH": str(ROOT),
-            "no_proxy": "127.0.0.1",
+            "no_proxy": "127.0.0.1,localhost",
             **more,
         }
 
@@ -96,6 +113,7 @@ class FakeHub:
             timeout=120,
             check=False,
         )
+        self.said = done.stderr
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -120,6 +138,9 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.asked.append(f"{self.command} {path}")
         if path in self.hub.plain:
             return self.reply(200, self.hub.plain[path])
+        if match := LARGE.fullmatch(path):
+            assert "Authorization" not in self.headers, "a token was sent to another host"
+            return self.content(*self.hub.large[match["name"]], {})
         for pattern, answer in ((INFO, self.info), (TREE, self.tree), (FILE, self.file)):
             if match := pattern.fullmatch(path):
                 return self.at(match, answer)
@@ -152,12 +173,43 @@ class Handler(BaseHTTPRequestHandler):
 
     def file(self, match: re.Match[str], repo: Repo, sha: str) -> None:
         """One file."""
-        if repo.gate:
+        if repo.gate and self.headers.get("Authorization") != f"Bearer {repo.key}":
             return self.refuse(repo.gate, "GatedRepo" if repo.gate in (401, 403) else "")
         data = repo.commits[sha].get(match["path"])
         if data is None:
             return self.refuse(404, "EntryNotFound")
-        return self.reply(200, data, {"ETag": f'"{blob(data)}"', "X-Repo-Commit": sha})
+        path = unquote(urlparse(self.path).path)
+        if not path.endswith(".zip"):
+            return self.content(path, data, {"ETag": f'"{blob(data)}"', "X-Repo-Commit": sha})
+        name = hashlib.sha256(data).hexdigest()
+        self.hub.large[name] = path, data
+        told = {"X-Linked-ETag": f'"{name}"', "X-Linked-Size": str(len(data)), "X-Repo-Commit": sha}
+        there = self.hub.url.replace("127.0.0.1", "localhost")
+        return self.reply(302, b"", {"Location": f"{there}/large/{name}", **told})
+
+    def content(self, path: str, data: bytes, headers: dict[str, str]) -> None:
+        """Send a file from the byte on that is asked for, or as much of it as is allowed."""
+        ranged = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        start = int(ranged[1]) if ranged else 0
+        if ranged:
+            headers = {**headers, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+        status, body = 206 if ranged else 200, data[start:]
+        if self.command == "HEAD":
+            self.reply(status, body, headers)
+            return
+        cuts: list[int] = next((c for end, c in self.hub.cuts.items() if path.endswith(end) and c), [])
+        cut = cuts.pop(0) if cuts else len(body)
+        if not cut:
+            self.refuse(503, "")
+            return
+        part = body[: abs(cut)]
+        if path.endswith(tuple(self.hub.spoil)):
+            part = bytes([part[0] ^ 1]) + part[1:]
+        self.hub.sent.append((path, start, len(part)))
+        self.reply(status, part, {**headers, "Content-Length": str(len(body))})
+        self.close_connection = len(part) < len(body)
+        while cut < 0 and self.connection.recv(1):  # until the client is gone
+            pass
 
     def json(self, value: Any) -> None:
         """A JSON answer."""
