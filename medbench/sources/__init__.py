@@ -75,8 +75,10 @@ def from_mirror(name: str, source: Source, split: str, place: Place) -> Fetched:
             if folder.is_dir():
                 return from_folder(name, source, split, folder, place)
             looked.append(folder)
+    what = f" ({', '.join(source.splits[split])})" if split in source.splits else ""
+    size = f"; its images take {source.pictures.size}" if source.pictures.size else ""
     raise SourceError(
-        f"{name} ({split}) is not in the mirror {mirror}",
+        f"{name} ({split}){what} is not in the mirror {mirror}{size}",
         f"looked for: {', '.join(map(str, looked)) or 'nothing, the catalog names no file of it'}"
         "; put it there, or leave --mirror out to fetch it",
     )
@@ -91,7 +93,9 @@ def mirrored(name: str, source: Source, original: Original, mirror: Path) -> Alb
         size = f" ({source.pictures.size})" if source.pictures.size else ""
         raise SourceError(
             f"{name}: its images are not in the mirror {mirror}: looked for {what}{size}",
-            source.pictures.get or f"see {source.homepage or 'its authors'}",
+            f"get {source.pictures.get}"
+            if source.pictures.get
+            else f"see {source.homepage or 'its authors'}",
         )
     return gathered(here)
 

@@ -167,7 +167,7 @@ def not_here(name: str, source: Source, also: str) -> Album:
     size = f" ({source.pictures.size})" if source.pictures.size else ""
     raise SourceError(
         f"{name}: its images{size} cannot be fetched by medbench",
-        f"{source.pictures.get or 'get them from its authors'} below a folder DIR; {also}; "
+        f"get {source.pictures.get or 'them from its authors'} below a folder DIR; {also}; "
         "then pass --mirror DIR",
     )
 
