@@ -93,6 +93,13 @@ def test_check_finds_what_is_wrong_with_vqa_rad(shared: Path, home: Path) -> Non
     assert told["labels"] == ["answer_type 'CLOSED ' begins or ends in a blank: 2 rows of split train"]
 
 
+def test_check_of_everything_fetches_nothing(home: Path) -> None:
+    """Without names and without a mirror only what is here is looked at: the packaged questions."""
+    told = json_of("check", home=home)
+    assert {one["benchmark"].partition("-")[0] for one in told["checked"]} == {"starter"}
+    assert told["absent"] == {}
+
+
 @pytest.mark.slow
 def test_a_local_model_answers_all_of_vqa_rad(shared: Path, home: Path, tmp_path: Path) -> None:
     """451 questions by a vision-language model in this process, with its control."""

@@ -9,7 +9,7 @@ from medbench.cli import options as o
 from medbench.errors import SourceError, UsageError, unknown
 
 if TYPE_CHECKING:
-    from medbench.catalog import Catalog
+    from medbench.catalog import Catalog, Place
 
 
 def list_things(
@@ -141,7 +141,7 @@ def check(
     known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock, update_lock)
     found: list[lint.Lint] = []
     absent: dict[str, SourceError] = {}
-    for name in expanded(known, names):
+    for name in expanded(known, names or here(known, place)):
         try:
             found.append(lint.check(name, known, place))
         except SourceError as problem:
@@ -153,10 +153,23 @@ def check(
         raise next(iter(absent.values()))
 
 
-def expanded(known: "Catalog", names: list[str] | None) -> list[str]:
-    """Benchmark names, suites replaced by theirs; all benchmarks when none is named."""
+def here(known: "Catalog", place: "Place") -> list[str]:
+    """All benchmarks, or without a mirror those whose source was fetched before: looking fetches nothing."""
+    from medbench.sources import pins
+
+    held = pins(place)
+    sources = {name: known.sources[row.source] for name, row in known.benchmarks.items()}
+    return [
+        name
+        for name, row in known.benchmarks.items()
+        if place.mirror or sources[name].packaged or row.source in held
+    ]
+
+
+def expanded(known: "Catalog", names: list[str]) -> list[str]:
+    """Benchmark names, suites replaced by theirs."""
     wanted: list[str] = []
-    for name in names or known.benchmarks:
+    for name in names:
         wanted += known.suite(name) if name in known.suites else [name]
     for name in wanted:
         known.benchmark(name)

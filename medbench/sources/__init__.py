@@ -18,11 +18,11 @@ from medbench import files
 from medbench.errors import SourceError
 from medbench.sources.albums import Album, Later, gathered
 from medbench.sources.hub import from_folder, from_hub, snapshot
-from medbench.sources.lock import unlock
+from medbench.sources.lock import pins, unlock
 from medbench.sources.originals import from_url, read_original
 from medbench.sources.types import Fetched, Malformed, Original, Place, Row, Source
 
-__all__ = ["Fetched", "Malformed", "Original", "Place", "Row", "Source", "raw_rows", "unlock"]
+__all__ = ["Fetched", "Malformed", "Original", "Place", "Row", "Source", "pins", "raw_rows", "unlock"]
 
 
 def raw_rows(name: str, source: Source, split: str, place: Place) -> Fetched:
