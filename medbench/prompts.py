@@ -18,6 +18,9 @@ MARK = re.compile(r"<image (\d)>")
 """Where a question or an option says that one of its images belongs (MMMU)."""
 
 
+Role = Literal["policy", "judge"]
+
+
 class Prompt(Config):
     """One wording. Placeholders are listed at the top of `prompts.yaml`."""
 
@@ -31,13 +34,15 @@ class Prompt(Config):
     """How an abstract or case note is put before the question."""
     ask: dict[str, str] = pydantic.Field(default_factory=dict)
     """What is asked for at `{ask}`, by kind or `kind.lang` (`yesno.zh`); `other` is for all the rest."""
+    role: Role = "policy"
+    """Whom it is for: a judge's shows {gold} and {reply} too."""
     choices: Literal["letter", "text"] = "letter"
     """What the log-likelihood protocol compares."""
 
     @property
     def hash(self) -> str:
         """Identity of the wording; the origin note is not part of it."""
-        unused = set() if self.ask else {"ask"}
+        unused = {name for name, new in (("ask", not self.ask), ("role", self.role == "policy")) if new}
         return digest(self.model_dump(exclude={"origin"} | unused))
 
 
@@ -48,12 +53,17 @@ def load() -> Mapping[str, Prompt]:
     return {name: parse(Prompt, row, f"prompts.yaml: {name}") for name, row in tree.items()}
 
 
-def named(name: str) -> Prompt:
-    """The prompt called `name`; an unknown name offers the nearest."""
-    try:
-        return load()[name]
-    except KeyError:
-        raise unknown("prompt", name, load()) from None
+def named(name: str, role: Role = "policy") -> Prompt:
+    """The prompt of a role called `name`; an unknown name offers the nearest."""
+    known = of(role)
+    if name not in known:
+        raise unknown("prompt", name, known)
+    return known[name]
+
+
+def of(role: Role) -> Mapping[str, Prompt]:
+    """The prompts of a role by name."""
+    return {name: prompt for name, prompt in load().items() if prompt.role == role}
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ QUESTION = Example(
 )
 
 
-@pytest.mark.parametrize("name", sorted(prompts.load()))
+@pytest.mark.parametrize("name", sorted(prompts.of("policy")))
 def test_every_prompt_shows_question_options_and_context(name: str) -> None:
     """Each packaged prompt asks the question with all its options, once, and says where it comes from."""
     prompt = prompts.named(name)

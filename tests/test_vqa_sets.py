@@ -266,7 +266,7 @@ SIZES = {
     "vqa-rad": 5,
     "slake": 6,
     "path-vqa": 3,
-    "pmc-vqa": 3,
+    "pmc-vqa": 4,
     "pmc-vqa-v2": 3,
     "omnimedvqa": 3,
     "medxpertqa-mm": 2,

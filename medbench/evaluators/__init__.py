@@ -167,7 +167,7 @@ def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[st
             for task in tasks
         },
         "prompts": {task.stage: task.asking.prompt.hash for task in tasks}
-        | ({"judge": prompts.named("judge-equivalence").hash} if config.judge else {}),
+        | ({"judge": prompts.named("judge-equivalence", "judge").hash} if config.judge else {}),
     }
 
 

@@ -62,7 +62,7 @@ def left(examples: Mapping[str, Example], verdicts: pl.DataFrame) -> Iterator[di
 
 def request(example: Example, row: Mapping[str, Any], stage: str, attempt: int) -> Request:
     """The question to the judge about one reply."""
-    prompt = prompts.named("judge-equivalence")
+    prompt = prompts.named("judge-equivalence", "judge")
     values = {
         "question": example.question,
         "gold": " / ".join(example.gold),

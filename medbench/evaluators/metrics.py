@@ -53,7 +53,8 @@ def summarise(verdicts: pl.DataFrame, examples: Sequence[Example], samples: int)
     joined = graded.join(about, on="example", how="left", maintain_order="left")
     joined = compared(joined, {example.id: example.gold for example in examples})
     rows = measures(joined, samples)
-    for group, part in groups(joined, examples):
+    narrow = joined.drop("overlap") if joined["graded"].all() else joined
+    for group, part in groups(narrow, examples):
         rows += headline(part, samples, group)
     return pl.DataFrame(rows, schema=RESULT)
 
