@@ -48,8 +48,6 @@ class Benchmark(Config):
     """Only so many of the questions, chosen by a hash of their ids and `seed`."""
     size: int | None = None
     """Rows that must result."""
-    shows: bool = True
-    """Whether the images are shown."""
     prompt: str = "mcq-boxed"
     scorer: Literal["match"] = "match"
     """How a reply is graded; `match` compares it with the gold, by the kind of the question."""
@@ -183,8 +181,6 @@ class Catalog:
         kept = chosen(kept, row.sample, f"sample:{row.seed}")
         if row.size is not None and len(kept) != row.size:
             raise short(name, row.size, len(kept), loaded.dropped, fetched.note)
-        if not row.shows:
-            kept = [replace(example, images=()) for example in kept]
         loaded = replace(loaded, examples=chosen(kept, limit))
         return settled(fetched, loaded, place) if pictures else referring(loaded)
 
