@@ -90,7 +90,26 @@ def test_check_finds_what_is_wrong_with_vqa_rad(shared: Path, home: Path) -> Non
     assert (told["rows"], told["gold_fails"], told["unreadable_images"]) == (451, {}, {})
     assert told["images"]["different"] == told["shared_with_training"]["images"] == 203
     assert len(told["shared_with_training"]["questions"]) == 14
-    assert told["labels"] == ["answer_type 'CLOSED ' begins or ends in a blank: 2 rows of split train"]
+    assert told["labels"] == ["answer_type 'CLOSED ' begins or ends in a blank (2 in split train)"]
+
+
+def test_check_names_repeats_odd_files_and_blank_labels(tmp_path: Path, home: Path) -> None:
+    """A question asked twice, a JPEG called .png, a file of several frames, a label that ends in a blank."""
+    options = made(tmp_path, 12, 6)
+    folder = tmp_path / "mirror/seen"
+    rows = json.loads((folder / "rows.json").read_text())
+    rows.append({**rows[3], "qid": 99, "question": "question 3:  what of this picture? "})
+    rows.append({**rows[4], "qid": 100, "answer_type": "CLOSED "})
+    (folder / "rows.json").write_text(json.dumps(rows))
+    pictures = [Image.open(io.BytesIO(sights.png(number))) for number in (1, 2)]
+    pictures[0].save(folder / "images/p001.png", "JPEG")
+    pictures[1].save(folder / "images/p002.png", "GIF", save_all=True, append_images=[pictures[0]])
+    told = json_of("check", "seen", *options, home=home)["checked"][0]
+    assert told["repeated"] == {"seen/99": "seen/3", "seen/100": "seen/4"}
+    assert told["images"]["mislabelled"] == {"p001.png": "JPEG", "p002.png": "GIF"}
+    assert told["images"]["frames"] == {"p002.png": 2} and told["images"]["different"] == 6
+    assert told["labels"] == ["answer_type 'CLOSED ' begins or ends in a blank (1 in split test)"]
+    assert told["shared_with_training"] is None
 
 
 def test_check_of_everything_fetches_nothing(home: Path) -> None:

@@ -12,7 +12,7 @@ from medbench.sources import Malformed, Row, raw_rows
 from medbench.sources.pictures import path_of, rows
 
 LABELS = 30
-"""A column with at most so many different values, blanks aside, holds labels."""
+"""A column with at most so many values, blanks aside, each found twice on average, holds labels."""
 
 SUFFIXES = {"JPEG": (".jpg", ".jpeg", ".jpe"), "PNG": (".png",), "GIF": (".gif",), "WEBP": (".webp",)}
 
@@ -119,7 +119,7 @@ def blanks(name: str, catalog: Catalog, place: Place, splits: Iterable[str]) -> 
         except SourceError:
             continue
         for (column, value), count in sorted(outer_blanks(table).items()):
-            found.append(f"{column} {value!r} begins or ends in a blank: {count:,} rows of split {split}")
+            found.append(f"{column} {value!r} begins or ends in a blank ({count:,} in split {split})")
     return found
 
 
@@ -134,7 +134,7 @@ def outer_blanks(table: Iterable[Row | Malformed]) -> Counter[tuple[str, str]]:
         {
             (column, value): count
             for column, counts in values.items()
-            if len({value.strip() for value in counts}) <= LABELS
+            if 2 * len({value.strip() for value in counts}) <= min(counts.total(), 2 * LABELS)
             for value, count in counts.items()
             if value != value.strip()
         }
