@@ -116,13 +116,16 @@ class Estimate:
     requests: int
     tokens_in: int
     tokens_out_at_most: int
+    images: int = 0
+    """Images sent; models differ much in how many tokens one takes."""
 
 
 def estimate(examples: Sequence[Example], asking: Asking) -> Estimate:
     """What asking `examples` would take, without asking."""
     once = Requests(examples, replace(asking, samples=1))
     n = len(once) * asking.samples
-    return Estimate(n, asking.samples * tokens_in(once), n * asking.sampling.max_tokens)
+    images = asking.samples * sum(len(example.images) for example in examples)
+    return Estimate(n, asking.samples * tokens_in(once), n * asking.sampling.max_tokens, images)
 
 
 def offered(asking: Asking, example: Example) -> tuple[str, ...]:

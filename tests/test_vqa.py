@@ -195,6 +195,54 @@ def test_a_question_without_a_partner_is_left_out_of_the_swap() -> None:
     assert [example.images for example in controlled(alone, "blind")] == [(), (), ()]
 
 
+def test_an_image_mended_after_a_swap_continues_the_run(tmp_path: Path, home: Path) -> None:
+    """The same run goes on, no question is asked again with its own image, and it can be graded anew."""
+    options = made(tmp_path, 24, 8)
+    lost = tmp_path / "mirror/seen/images/p003.png"
+    kept = lost.read_bytes()
+    lost.unlink()
+    with Server(reply=lambda body: "yes") as server:
+        command = ["eval", "-b", "seen", "-m", f"openai:m@{server.url}", "--swap", *options]
+        told = json.loads(medbench(*command, "--json", home=home, code=1).stdout)
+        assert figures(told, "seen")["gain_over_swap"]["unscored"] == 3
+        lost.write_bytes(kept)
+        medbench(*command, home=home)
+        own = [body for body in server.calls if shown(body)[0][0] == sights.png(number_of(body) % 8)]
+    [run] = (home / "runs").glob("seen-*")
+    assert len(own) == 24
+    scored = json_of("score", run.name, *options, home=home)
+    assert {row["benchmark"] for row in scored["results"]} == {"seen"}
+
+
+def number_of(body: dict[str, Any]) -> int:
+    """Which question a request asks."""
+    return int(shown(body)[1].split(":")[0].split()[-1])
+
+
+def test_diff_keeps_controls_apart(tmp_path: Path, home: Path) -> None:
+    """Blind answers are compared with blind ones, and are no part of the whole."""
+    options = made(tmp_path, 12, 4)
+    for reply in ("yes", "no"):
+        (tmp_path / f"{reply}.jsonl").write_text(
+            "\n".join(json.dumps({"id": f"seen/{i}", "reply": reply}) for i in range(12)) + "\n"
+        )
+        model = f"scripted:{tmp_path / reply}.jsonl"
+        medbench("eval", "--suite", "seen-two", "-m", model, "--blind", *options, home=home)
+    runs = sorted(path.name for path in (home / "runs").iterdir())
+    told = json_of("diff", *runs, home=home)["pairs"]
+    assert set(told) == {"seen", "seen:blind", "seen-closed", "seen-closed:blind", "all"}
+    assert told["all"]["n"] == told["seen"]["n"] + told["seen-closed"]["n"] == 20
+
+
+def test_what_cannot_be_controlled_is_said(tmp_path: Path, home: Path) -> None:
+    """One image for all leaves nothing to swap; log-likelihoods of what is seen are refused at once."""
+    options = made(tmp_path, 4, 1)
+    done = medbench("eval", "-b", "seen", "-m", "baseline:first", "--swap", *options, home=home, code=2)
+    assert "no two questions here show different images" in done.stderr
+    command = ["eval", "-b", "seen", "-m", "lm-eval:hf,pretrained=nowhere", "--protocol", "loglikelihood"]
+    assert "log-likelihoods are for text alone" in medbench(*command, *options, home=home, code=2).stderr
+
+
 def test_controls_need_images(tmp_path: Path, home: Path) -> None:
     """--blind on a text benchmark is a usage error."""
     done = medbench("eval", "-b", "starter-heldout", "-m", "baseline:first", "--blind", home=home, code=2)
@@ -241,6 +289,7 @@ def test_a_judge_hears_what_the_rules_left(tmp_path: Path, home: Path) -> None:
     with Server(reply=judging) as server:
         model = f"openai:m@{server.url}"
         command = ["eval", "-b", "seen", "-m", model, "--judge", model, *made(tmp_path, 30, 6)]
+        command += ["--tolerance", "0.1"]
         told = json_of(*command, home=home)
         calls = [json.dumps(body["messages"]) for body in server.calls]
         again = medbench(*command, home=home)
@@ -253,8 +302,24 @@ def test_a_judge_hears_what_the_rules_left(tmp_path: Path, home: Path) -> None:
     assert found["accuracy"]["value"] == pytest.approx(10 / 30)
     judged = found["judged_accuracy"]
     assert (judged["n"], judged["unscored"]) == (29, 1)
-    assert judged["value"] == pytest.approx((10 + 4) / 29)
+    assert judged["value"] == pytest.approx(
+        (10 + 10 * 4 / 9) / 30
+    )  # the tenth is as likely right as the nine
+    assert judged["low"] < 14 / 30 < 15 / 30 < judged["high"]
     assert "uncalibrated" in again.stderr
+
+
+def test_a_judge_that_is_down_makes_no_number(tmp_path: Path, home: Path) -> None:
+    """Without verdicts there is no judged value, the bounds say so, and the command fails."""
+    with Server(reply=judging) as server:
+        command = ["eval", "-b", "seen", "-m", f"openai:m@{server.url}", "--retries", "0"]
+        command += ["--judge", "openai:j@http://127.0.0.1:9/v1", *made(tmp_path, 30, 6)]
+        done = medbench(*command, "--json", home=home, code=1)
+        again = medbench(*command, "--price", "1,1", home=home, code=1)
+    judged = figures(json.loads(done.stdout), "seen")["judged_accuracy"]
+    assert (judged["value"], judged["unscored"]) == (None, 10)
+    assert judged["low"] < 10 / 30 and judged["high"] > 20 / 30
+    assert "33.3% of the rows are unscored" in again.stderr
 
 
 # --- bad images ----------------------------------------------------------------------------------------

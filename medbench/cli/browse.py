@@ -99,10 +99,12 @@ def diff(
     compared: dict[str, Paired] = {}
     for name in shared:
         compared[name] = compare(*[table.filter(pl.col("benchmark") == name) for table in tables])
-    if len(shared) > 1:
-        compared["all"] = compare(*[table.filter(pl.col("benchmark").is_in(shared)) for table in tables])
+    plain = [name for name in shared if ":" not in name]  # a control is not more of the same
+    if len(plain) > 1:
+        compared["all"] = compare(*[table.filter(pl.col("benchmark").is_in(plain)) for table in tables])
     names = (folders[0].name, folders[1].name)
-    render.left_out(tables, sum(pair.n for name, pair in compared.items() if name != "all"))
+    asked = [table.filter(~pl.col("benchmark").str.contains(":", literal=True)) for table in tables]
+    render.left_out(asked, sum(compared[name].n for name in plain))
     if json_out:
         typer.echo(
             json.dumps(

@@ -9,6 +9,8 @@ from medbench.cli import options as o
 from medbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from medbench.evaluators import EvalConfig, Evaluated, Task
 
 
@@ -93,6 +95,8 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) ->
     """Print the results and what they took, and which source rows were no questions."""
     from medbench.cli import render, scorecard
 
+    for line in alone(tasks):
+        render.say(line)
     for task in tasks:
         if (lost := len(task.loaded.dropped)) and not task.control:
             render.say(f"{task.name}: {lost:,} source rows dropped; 'medbench check {task.name}' says why")
@@ -116,12 +120,22 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) ->
     render.hint(f"medbench show {done.run}{flag}")
 
 
+def alone(tasks: "list[Task]") -> "Iterator[str]":
+    """A line for each benchmark with questions whose images cannot be swapped."""
+    mains = {task.name: task for task in tasks if not task.control}
+    for task in tasks:
+        if task.control == "swap":
+            shown = sum(bool(e.images) and not e.fault for e in mains[task.name].examples)
+            if rest := shown - len(task.examples):
+                yield f"{task.stage}: {rest:,} questions have no partner with other images and are left out"
+
+
 def refuse(done: "Evaluated", tolerance: float) -> None:
     """End with exit 1 when too much is unscored."""
     if done.unscored_share > tolerance:
         typer.echo(
             f"error: {done.unscored_share:.1%} of the rows are unscored (tolerance {tolerance:.1%})\n"
-            "  fix: mend the server or the budget and repeat the command: it asks only for these",
+            "  fix: mend the server, the images or the budget and repeat the command: it asks only for these",
             err=True,
         )
         raise typer.Exit(1)

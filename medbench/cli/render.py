@@ -123,14 +123,21 @@ def estimates(found: Mapping[str, "Estimate"], purse: "Purse", json_out: bool) -
         {
             "benchmark": name,
             **asdict(item),
-            "cost_at_most": purse.cost(item.tokens_in, item.tokens_out_at_most),
+            "cost_at_most": purse.at_most(item.tokens_in, item.images, item.tokens_out_at_most),
         }
         for name, item in found.items()
     ]
     if json_out:
         typer.echo(json.dumps({"dry_run": rows}))
         return
-    columns = ["benchmark", "requests", "tokens in (about)", "tokens out (at most)", "US$ (at most)"]
+    columns = [
+        "benchmark",
+        "requests",
+        "tokens in (about)",
+        "tokens out (at most)",
+        "images",
+        "US$ (at most)",
+    ]
     table(columns, [list(row.values()) for row in rows])
 
 

@@ -1,6 +1,7 @@
 """Measure a model: benchmarks -> ask -> read -> match -> results with their intervals."""
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from medbench.catalog import Catalog, Loaded, Place, fingerprint
 from medbench.config import Config
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.controls import Control, beside, controlled
-from medbench.evaluators.judging import judged, judged_accuracy
+from medbench.evaluators.judging import Hearing, judged_accuracy
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
@@ -24,6 +25,8 @@ from medbench.inference.types import Model, Sampling
 from medbench.runs import Run, open_run
 from medbench.schema import Example
 from medbench.solve import Asking, Progress, Protocol, Tally, silent, solve
+
+log = logging.getLogger(__name__)
 
 
 class EvalConfig(Config):
@@ -143,9 +146,26 @@ def prepare(
         belongs = tuple(part for part, listed in parts.items() if name in listed)
         task = Task(name, loaded.examples, asking, loaded, name in members, belongs, judge)
         tasks += [task, *controls_of(task, config)]
-    if config.controls and not any(task.control for task in tasks):
-        raise UsageError("none of these benchmarks shows images", "leave --blind and --swap out")
+    check_images(config, tasks)
     return tasks
+
+
+def check_images(config: EvalConfig, tasks: Sequence[Task]) -> None:
+    """Refuse controls that nothing can be controlled by, and log-likelihoods of what is seen."""
+    shown = [task for task in tasks if not task.control and any(e.images or e.fault for e in task.examples)]
+    if config.controls and not shown:
+        raise UsageError("none of these benchmarks shows images", "leave --blind and --swap out")
+    if "swap" in config.controls and not any(task.control == "swap" for task in tasks):
+        raise UsageError("no two questions here show different images", "leave --swap out")
+    if shown and config.protocol == "loglikelihood":
+        raise UsageError(
+            f"'{shown[0].name}' shows images, and log-likelihoods are for text alone", "--protocol generate"
+        )
+    for task in tasks:
+        prompt = task.asking.prompt
+        without = sum(not example.options for example in task.examples)
+        if without and not task.control and not prompt.ask and "{options}" in prompt.user and shown:
+            log.warning("%s: %d questions have no options, which this prompt asks for", task.name, without)
 
 
 def controls_of(task: Task, config: EvalConfig) -> list[Task]:
@@ -158,15 +178,16 @@ def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[st
     """Everything that decides the result of an evaluation."""
     later = ("controls", "judge", "max_pixels")  # named only where used, so that older runs go on
     settings = {k: v for k, v in config.model_dump(mode="json").items() if v or k not in later}
+    asked = [task for task in tasks if not task.control]
     return {
         "kind": "eval",
         "model": model.name,
         **settings,
         "data": {
-            task.stage: {"revision": task.loaded.revision, "examples": fingerprint(task.examples)}
-            for task in tasks
+            task.name: {"revision": task.loaded.revision, "examples": fingerprint(task.examples)}
+            for task in asked
         },
-        "prompts": {task.stage: task.asking.prompt.hash for task in tasks}
+        "prompts": {task.name: task.asking.prompt.hash for task in asked}
         | ({"judge": prompts.named("judge-equivalence", "judge").hash} if config.judge else {}),
     }
 
@@ -187,26 +208,31 @@ def evaluate(
     with open_run(home, name[:60], config=identity(config, model, tasks), fresh=fresh) as run:
         parts = [measure(run, model, task=task, purse=purse, progress=progress) for task in tasks]
         verdicts = {task.stage: graded for task, (graded, _) in zip(tasks, parts, strict=True)}
-        judgements = [judging_of(run, task, verdicts[task.stage]) for task in tasks if task.judge]
+        watched = [task for task in tasks if task.judge and not task.control]
+        judgements = [judging_of(run, task, verdicts[task.name], purse, progress) for task in watched]
         results = [*figures(tasks, verdicts), *averages(config, tasks, verdicts)]
-        results += [figure for _, figure in judgements]
-        tally = summed([tally for _, tally in parts])
+        results += [figure for _, figure, _ in judgements]
+        tally = summed([*(tally for _, tally in parts), *(tally for _, _, tally in judgements)])
         plainly = [task for task in tasks if not task.control]
         asked = ((verdicts[task.stage], by_id(task)) for task in plainly)
         reading = glance(asked) if written(config) else None
         everything = pl.concat(verdicts.values())
-        share = unscored(everything) / max(everything.height, 1)
+        lost = sum(said["judged"].null_count() for said, _, _ in judgements)
+        share = (unscored(everything) + lost) / max(everything.height, 1)
         done = Evaluated(run.name, run.folder, pl.concat(results), tally, share, reading)
-        extra = {"judgements": pl.concat([said for said, _ in judgements])} if judgements else {}
+        extra = {"judgements": pl.concat([said for said, _, _ in judgements])} if judgements else {}
         seal(run, done, {"verdicts": everything, **extra}, dropped_of(tasks))
     return done
 
 
-def judging_of(run: Run, task: Task, verdicts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What the judge says of a task's replies, and the accuracy that makes, as rows of table RESULT."""
+def judging_of(
+    run: Run, task: Task, verdicts: pl.DataFrame, purse: Purse, progress: Progress
+) -> tuple[pl.DataFrame, pl.DataFrame, Tally]:
+    """What the judge says of a benchmark's replies, the accuracy that makes, and what it took."""
     assert task.judge is not None
-    said = judged(run, task.judge, examples=by_id(task), verdicts=verdicts, stage=task.stage)
-    return said, judged_accuracy(task.stage, verdicts, said, task.asking.samples)
+    hearing = Hearing(run, task.judge, purse, progress)
+    said = hearing.judged(task.name, by_id(task), verdicts)
+    return said, judged_accuracy(task.name, verdicts, said, task.asking.samples), hearing.tally
 
 
 def figures(tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame]:
@@ -289,7 +315,8 @@ def seal(run: Run, done: Evaluated, tables: Mapping[str, pl.DataFrame], dropped:
             "kind": "eval",
             "model": run.config["model"],
             "asked": tables["verdicts"].height,
-            "unscored": unscored(tables["verdicts"]),
+            "unscored": unscored(tables["verdicts"])
+            + (tables["judgements"]["judged"].null_count() if "judgements" in tables else 0),
             "dropped": dropped,
         },
         {"results.json": json.dumps(done.json(), indent=1) + "\n"},

@@ -12,7 +12,6 @@ from medbench.evaluators.metrics import compare, correctness
 from medbench.schema import RESULT, Example
 
 Control = Literal["blind", "swap"]
-CONTROLS: dict[str, Control] = {"blind": "blind", "swap": "swap"}
 
 
 def controlled(examples: Sequence[Example], control: Control, seed: int = 0) -> list[Example]:
@@ -71,6 +70,10 @@ def beside(
     judged = verdicts.filter(pl.col("status") != "unjudged")
     rows = [{**row, "metric": f"{control}_{row['metric']}"} for row in correctness(judged, samples)[:1]]
     pair = compare(verdicts, main)
+    asked = main.filter(
+        pl.col("example").is_in(verdicts["example"].implode()) | (pl.col("status") == "error")
+    )
+    open_to_it = asked.filter(pl.col("status") != "unjudged")["example"].n_unique()
     rows.append(
         {
             "metric": f"gain_over_{control}",
@@ -79,7 +82,7 @@ def beside(
             "high": pair.high,
             "n": pair.n,
             "unanswered": 0,
-            "unscored": verdicts.height // max(samples, 1) - pair.n,
+            "unscored": open_to_it - pair.n,
         }
     )
     return pl.DataFrame([{"benchmark": name, "group": "", **row} for row in rows], schema=RESULT)

@@ -15,7 +15,6 @@ import polars as pl
 from medbench import verify
 from medbench.catalog import Catalog, Place, fingerprint
 from medbench.errors import MedbenchError, SourceError, UsageError
-from medbench.evaluators.controls import CONTROLS, controlled
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.replies import Given, join
 from medbench.evaluators.sensitivity import Peer, Read, Report, columns, reads, report
@@ -155,13 +154,12 @@ def asked(
     run: str, name: str, config: Mapping[str, Any], catalog: Catalog, place: Place
 ) -> dict[str, Example]:
     """The questions of one benchmark that a run asked, by id, loaded again and compared by their digest."""
-    benchmark, _, control = name.partition(":")
-    if benchmark not in catalog.benchmarks:
+    if name not in catalog.benchmarks:
         raise UsageError(
             f"run {run} asked benchmark '{name}', which the catalog does not have", "give --catalog"
         )
-    loaded = catalog.examples(benchmark, place, limit=config.get("limit"))
-    examples = controlled(loaded.examples, CONTROLS[control]) if control else loaded.examples
+    loaded = catalog.examples(name, place, limit=config.get("limit"))
+    examples = loaded.examples
     about = config["data"][name]
     if about.get("examples") not in digests(examples):
         raise SourceError(

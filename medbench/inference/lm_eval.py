@@ -49,10 +49,11 @@ class LmEvalModel:
 
     def answer(self, requests: Collection[Request], sink: Sink) -> None:
         """Answer `requests` in chunks of 256."""
-        model, wanted = self.load(), list(requests)
+        wanted = list(requests)
         if any(request.images for request in wanted):
             fix = "use --model local:… or openai:… with --protocol generate"
             raise ModelError("models of lm-eval, and log-likelihoods, get no images here", fix)
+        model = self.load()
         for start in range(0, len(wanted), CHUNK):
             chunk = wanted[start : start + CHUNK]
             writes = chunk[0].protocol == "generate"
@@ -70,8 +71,9 @@ def build(kind: str, settings: Mapping[str, str], batch_size: int) -> Any:
         raise PrerequisiteError(what, "pip install 'medbench[lm-eval]'") from None
     try:
         return get_model(kind)(**settings, batch_size=batch_size)
-    except (KeyError, ValueError, TypeError, OSError, ImportError) as problem:
-        what = f"lm-eval cannot build '{kind}' with {dict(settings)}: {problem}"
+    except (KeyError, ValueError, TypeError, OSError, ImportError, AssertionError, RuntimeError) as problem:
+        why = " ".join(str(problem).split())[:300]
+        what = f"lm-eval cannot build '{kind}' with {dict(settings)}: {why}"
         raise ModelError(what, "see the model classes of lm-eval") from problem
 
 

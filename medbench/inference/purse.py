@@ -33,6 +33,10 @@ class Purse:
         """US dollars for so many tokens."""
         return (tokens_in * self.per_million_in + tokens_out * self.per_million_out) / 1e6
 
+    def at_most(self, tokens_in: int, images: int, tokens_out: int) -> float:
+        """What so many tokens and images may cost, each image counted at its dearest."""
+        return self.cost(tokens_in + images * (IMAGE_TOKENS_AT_MOST - IMAGE_TOKENS), tokens_out)
+
     def dearest(self, request: Request) -> float:
         """What a request may cost at most."""
         content = len(request.text.encode("utf-8", "replace")) // 2 + IMAGE_TOKENS_AT_MOST * len(
