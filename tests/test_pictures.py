@@ -647,7 +647,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path, many: Path) -> Non
     """Two thousand images take no more memory than a hundred, give or take."""
     few = result(take(tmp_path / "few", many, 100))["peak"]
     all_of_them = result(take(tmp_path / "all", many, 2000))["peak"]
-    assert all_of_them - few < 30 << 10, f"{few} kB for 100, {all_of_them} kB for 2,000"
+    assert all_of_them - few < 60 << 10, f"{few} kB for 100, {all_of_them} kB for 2,000"
 
 
 def test_two_processes_at_once(tmp_path: Path, many: Path) -> None:
