@@ -100,16 +100,17 @@ def scoring(row: Benchmark) -> str:
 
 
 def published(name: str) -> list[str]:
-    """The reference numbers of a benchmark, a row per protocol."""
-    rows: dict[str, list[references.Reference]] = {}
-    for figure in references.of(name):
-        rows.setdefault(figure.protocol, []).append(figure)
+    """The reference numbers of a benchmark and of its variants, a row per protocol."""
+    rows: dict[tuple[str, str], list[references.Reference]] = {}
+    for figure in [*references.of(name), *references.near(name)]:
+        rows.setdefault((figure.protocol, figure.benchmark), []).append(figure)
     if not rows:
         return []
     lines = ["| protocol | what was measured | published |", "|---|---|---|"]
-    for protocol, found in rows.items():
+    for (protocol, measured), found in rows.items():
         values = "; ".join(f"{f.model} {f.value:.3f}{'?' if f.doubtful else ''}" for f in found)
-        lines.append(f"| [{protocol}](#protocol-{protocol}) | {found[0].measured} | {values} |")
+        variant = f"of a variant, not comparable: {measured}: " if found[0].near else ""
+        lines.append(f"| [{protocol}](#protocol-{protocol}) | {variant}{found[0].measured} | {values} |")
     return ["\n".join(lines)]
 
 

@@ -160,11 +160,10 @@ def here(known: "Catalog", place: "Place") -> list[str]:
     from medbench.sources import pins
 
     held = pins(place)
-    sources = {name: known.sources[row.source] for name, row in known.benchmarks.items()}
     return [
         name
         for name, row in known.benchmarks.items()
-        if place.mirror or sources[name].packaged or row.source in held
+        if place.mirror or known.sources[row.source].packaged or row.source in held
     ]
 
 

@@ -8,6 +8,7 @@ from medbench import parity, prompts, references, trainers
 from medbench.catalog import Catalog
 
 SECOND = "second-hand"
+VARIANT = "of a variant, not comparable"
 Table = tuple[list[str], list[list[Any]]]
 
 
@@ -89,16 +90,15 @@ def benchmark(catalog: Catalog, name: str) -> dict[str, Any]:
 
 
 def published(name: str) -> tuple[Table, list[str]]:
-    """The reference numbers of a benchmark, protocol by protocol, and what each protocol measured."""
+    """The reference numbers of a benchmark and of its variants, and what each protocol measured."""
     rows, legend = [], {}
-    for figure in references.of(name):
-        marks = [
-            word
-            for word, holds in (("doubtful", figure.doubtful), (SECOND, figure.provenance == "secondary"))
-            if holds
-        ]
-        rows.append([figure.model, figure.value, figure.protocol, ", ".join(marks)])
-        legend[figure.protocol] = f"{figure.protocol}: {figure.measured} ({figure.source})"
+    for figure in [*references.of(name), *references.near(name)]:
+        holds = {VARIANT: figure.near, "doubtful": figure.doubtful, SECOND: figure.provenance == "secondary"}
+        marks = ", ".join(word for word, true in holds.items() if true)
+        rows.append([figure.model, figure.value, figure.protocol, marks])
+        variant = f"{VARIANT}: {figure.benchmark}: " if figure.near else ""
+        told = f"{figure.protocol}: {variant}{figure.measured} ({figure.source})"
+        legend[figure.protocol, figure.benchmark] = told
     return (["model", "value", "protocol", "mark"], rows), list(legend.values())
 
 

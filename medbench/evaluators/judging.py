@@ -19,7 +19,8 @@ from medbench.runs import Run
 from medbench.schema import RESULT, Example, Status, Verdict
 from medbench.solve import Progress, Tally
 
-WORDED = ("open", "free")
+JUDGED = ("open", "free")
+"""Kinds a judge is asked about; closed answers are for the rules alone."""
 LABELS = {"CORRECT": True, "INCORRECT": False}
 LABEL = re.compile(r"\b(INCORRECT|CORRECT)\b")
 SAMPLING = Sampling(max_tokens=512)
@@ -79,7 +80,7 @@ class Hearing:
 def left(examples: Mapping[str, Example], verdicts: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """The replies to questions answered in words that the rules do not call right."""
     for row in verdicts.iter_rows(named=True):
-        open_to_it = examples[row["example"]].kind in WORDED and row["status"] not in ("error", "refused")
+        open_to_it = examples[row["example"]].kind in JUDGED and row["status"] not in ("error", "refused")
         if open_to_it and not row["correct"] and row["reply"].strip():
             yield row
 
@@ -137,15 +138,10 @@ def reaching(
         )[0]
         for right in (False, True)
     ]
-    rate = judgements["judged"].mean()
+    heard = judgements["judged"].drop_nulls()
     known = joined.filter(pl.col("correct").is_not_null())
     value = float("nan")
-    if rate is not None:
-        value = (float(known["correct"].sum()) + missing * float(str(rate))) / (known.height + missing)
-    return {
-        **row,
-        "value": value,
-        "low": ends[0]["low"],
-        "high": ends[1]["high"],
-        "unscored": row["unscored"],
-    }
+    if len(heard):
+        right = int(known["correct"].sum()) + missing * int(heard.sum()) / len(heard)
+        value = right / (known.height + missing)
+    return {**row, "value": value, "low": ends[0]["low"], "high": ends[1]["high"]}

@@ -31,7 +31,11 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, MemoryError),
     *(ValueError, LookupError, TypeError, ArithmeticError, AssertionError, RuntimeError),
 )
-"""What reading a damaged zip archive raises; NotImplementedError is a RuntimeError."""
+"""What reading a damaged zip archive raises."""
+
+
+UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Methods that zipfile unpacks no further than it is asked to; the rarer ones it unpacks without bound."""
 
 
 class Album(Protocol):
@@ -152,6 +156,8 @@ class Archives:
             raise BadImage("the image path is a link")
         if info.flag_bits & 1:
             raise BadImage("the image is encrypted")
+        if info.compress_type not in UNPACKED:
+            raise BadImage("the image is compressed in a way that is not unpacked here")
         return archive, info
 
     def stamp(self, reference: str) -> str:
@@ -187,10 +193,10 @@ def opened_zip(path: Path) -> zipfile.ZipFile:
 def unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """A member's bytes, their checksum verified; whatever it holds, no more than its head declares.
 
-    zipfile would unpack the rarer methods without bound. Raises what `DAMAGED` lists.
+    Raises what `DAMAGED` lists.
     """
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise NotImplementedError("neither stored nor deflated")
+    if info.compress_type not in UNPACKED:
+        raise zipfile.BadZipFile("neither stored nor deflated")
     with archive.open(info) as stream:
         return stream.read(info.file_size + 1)
 
