@@ -63,7 +63,7 @@ def settled(example: Example, found: Sequence[Seen]) -> Example:
         example,
         images=tuple(one.sha256 for one in found if not one.fault),
         fault="; ".join(faults) or example.fault,
-        cluster=example.cluster or (sys.intern(f"image:{found[0].pixels[:16]}") if found[0].pixels else None),
+        cluster=example.cluster or sys.intern(f"image:{found[0].pixels[:16] or example.images[0]}"),
     )
 
 
