@@ -27,6 +27,9 @@ __all__ = ["Benchmark", "Catalog", "Dataset", "Drop", "Loaded", "Place", "Source
 MAX_BAD = 0.02
 """Share of unusable rows above which a split is refused."""
 
+MAX_BAD_OWN = 0.5
+"""The same for a folder of the user's own, whose rows nobody has looked through before."""
+
 
 class Ids(Config):
     """A split that lists ids."""
@@ -196,10 +199,11 @@ class Catalog:
         adapter = adapters.resolve(fetched.adapter, **fetched.args)
         examples, drops = adapters.adapt(fetched.rows, adapter, source=name, split=split)
         total = len(examples) + len(drops)
-        if len(drops) > MAX_BAD * total:
+        most = MAX_BAD if source.folder is None else MAX_BAD_OWN
+        if len(drops) > most * total:
             raise SourceError(
                 f"{name} ({split}): {len(drops):,} of {total:,} rows cannot be used: {reasons(drops)}",
-                f"more than {MAX_BAD:.0%} is taken for a wrong layout or a damaged file: get it again",
+                f"more than {most:.0%} is taken for a wrong layout or a damaged file: get it again",
             )
         if fetched.expected is not None and total != fetched.expected:
             raise short(f"{name} ({split})", fetched.expected, total, drops, fetched.note)

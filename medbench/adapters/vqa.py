@@ -22,6 +22,9 @@ BLANKS = " \t\r\n\u00a0\u200a\"'"
 PLANES = {"1": "plane", "2": "phase", "3": "organ", "4": "abnormality", "5": "location"}
 """M3D-VQA's question types."""
 
+FILED = {"C1": "modality", "C2": "plane", "C3": "organ", "C4": "abnormality"}
+"""VQA-Med-2019's categories, as the names of its training files begin."""
+
 
 def shown(row: Raw, *columns: str) -> tuple[str, ...]:
     """The references in some columns, empty ones left out; a question without any is no row."""
@@ -215,16 +218,21 @@ def literal(value: Any) -> list[str]:
 
 
 def vqa_med_2019(row: Raw) -> Example:
-    """VQA-Med-2019's test file: image id, category, question, answer with `#` between alternatives."""
+    """VQA-Med-2019's files: image id, (category,) question, answer with `#` between alternatives.
+
+    The training files say by their name alone of which category their questions are.
+    """
     [name] = shown(row, "image")
     gold = alternatives(answered(row.get("answer"))[0])
+    category = row.get("category")
+    filed = None if category else FILED[row["_file"].partition("_")[0]]
     return Example(
-        name,
+        f"{name}-{filed}" if filed else name,
         worded(gold),
         text(row, "question"),
         gold,
         images=(f"{name}.jpg",),
-        tags=tagged(category=row.get("category")),
+        tags=tagged(category=category or filed),
     )
 
 

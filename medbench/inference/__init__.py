@@ -1,6 +1,6 @@
 """The one way to ask a model: `open_model` turns a spec into something with `answer`.
 
-openai:NAME@URL        any OpenAI-compatible server          (key from OPENAI_API_KEY)
+openai:NAME@URL        any OpenAI-compatible server          (key from OPENAI_API_KEY; URL,URL for several)
 local:PATH_OR_HUB_ID   transformers in this process          (extra `local`)
 lm-eval:CLASS,k=v,…    a model class of lm-eval              (extra `lm-eval`)
 baseline:random        also first, majority

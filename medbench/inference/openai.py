@@ -1,9 +1,10 @@
-"""Any OpenAI-compatible server: `openai:NAME@URL`.
+"""Any OpenAI-compatible server: `openai:NAME@URL`, or several of the same model: `openai:NAME@URL,URL`.
 
-Many requests in flight over one connection pool; the number adapts to what the server bears (halved
+Many requests in flight over one connection pool; the number adapts to what a server bears (halved
 on 429, 503 and resets, regrown one by one). Faults of transport and server are retried with growing,
 jittered waits, longer if `Retry-After` says so; what still fails is that row's error, not the run's
-end. A server that answers nobody ends the work instead of making every row wait for its retries.
+end. What fails on one of several servers is tried on the others first. Servers that answer nobody end
+the work instead of making every row wait for its retries.
 
 aiohttp was chosen by measurement (docs/decisions.md). The key is read from the environment at call
 time and kept nowhere.
@@ -20,21 +21,18 @@ from collections.abc import Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from medbench.errors import ModelError, UsageError
+from medbench.errors import ModelError
 from medbench.images import BadImage
+from medbench.inference.servers import GIVE_UP_AFTER, Server, checked, least_busy
 from medbench.inference.types import Message, Options, Reply, Request, Sink
 from medbench.schema import Finish
 
 log = logging.getLogger(__name__)
 
 FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refused"}
-GIVE_UP_AFTER = 16
-"""Rows that fail for good in a row, with none answered between, before the server counts as down."""
-
 PATIENCE = 20
 """Tries that do not count, because the server said when to come back."""
 
@@ -57,47 +55,6 @@ class Rejected(Exception):
     """The server will not take this one request, however often it is sent."""
 
 
-class Throttle:
-    """Additive-increase, multiplicative-decrease limit on requests in flight."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.limit = float(most)
-        self.active = 0
-        self.closed_until = 0.0
-        self._cut_at = 0.0
-        self._freed = asyncio.Event()
-
-    async def enter(self) -> None:
-        """Wait for a place."""
-        loop = asyncio.get_running_loop()
-        while self.active >= int(self.limit) or loop.time() < self.closed_until:
-            pause = max(self.closed_until - loop.time(), 0.0)
-            self._freed.clear()
-            if pause:
-                await asyncio.sleep(pause)
-            else:
-                await self._freed.wait()
-        self.active += 1
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self.active -= 1
-        self._freed.set()
-
-    def succeeded(self) -> None:
-        """One more request may be in flight, up to the most."""
-        self.limit = min(self.limit + 1.0 / self.limit, float(self.most))
-
-    def crowded(self, wait: float) -> None:
-        """Halve the limit, once per second at most, and hold new requests back for `wait` seconds."""
-        now = asyncio.get_running_loop().time()
-        self.closed_until = max(self.closed_until, now + wait)
-        if now - self._cut_at > 1.0:
-            self._cut_at = now
-            self.limit = max(self.limit / 2, 1.0)
-
-
 def run_to_end(work: Coroutine[Any, Any, None]) -> None:
     """Run `work` on a loop of its own; in a thread of its own where one already runs (a notebook)."""
     try:
@@ -110,20 +67,12 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 class OpenAIModel:
-    """A model behind a chat-completions endpoint."""
+    """A model behind a chat-completions endpoint, or behind several, their addresses separated by commas."""
 
     def __init__(self, name: str, url: str, options: Options | None = None) -> None:
-        try:
-            parts = urlsplit(url)
-        except ValueError as problem:
-            raise UsageError(f"'{url}' is not an address: {problem}", "write http://host:port/v1") from None
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise UsageError(f"'{url}' is not an http(s) address", "write openai:NAME@http://host:port/v1")
-        if parts.password or parts.username:
-            raise UsageError("a model address must not carry a password", "put the key in OPENAI_API_KEY")
-        self.name = f"openai:{name}@{url}"
+        self.urls = sorted({checked(address.strip()) for address in url.split(",")})
+        self.name = f"openai:{name}@{url if ',' not in url else ','.join(self.urls)}"
         self.model = name
-        self.url = url.rstrip("/")
         self.options = options or Options()
 
     def answer(self, requests: Collection[Request], sink: Sink) -> None:
@@ -183,7 +132,7 @@ class Session:
         self.model = model
         self.options = model.options
         self.sink = sink
-        self.throttle = Throttle(model.options.concurrency)
+        self.servers = [Server(url, model.options.concurrency) for url in model.urls]
         self.failed_in_a_row = 0
         self.faults: Counter[str] = Counter()
 
@@ -203,11 +152,11 @@ class Session:
                 for task in tasks:
                     task.cancel()
         for fault, count in self.faults.most_common(1):
-            log.warning("%s: %d calls failed, most often: %s", self.model.url, count, fault)
+            log.warning("%s: %d calls failed, most often: %s", ",".join(self.model.urls), count, fault)
 
     @property
     def down(self) -> bool:
-        """Whether the server counts as down; rows not asked by then stay owed."""
+        """Whether all servers count as down; rows not asked by then stay owed."""
         return self.failed_in_a_row >= GIVE_UP_AFTER
 
     async def worker(self, queue: Iterator[Request], http: aiohttp.ClientSession) -> None:
@@ -229,54 +178,83 @@ class Session:
         except BadImage as problem:
             return Reply.failed(problem.reason)
         attempt = patience = 0
+        tried: set[Server] = set()
         while True:
-            await self.throttle.enter()
-            try:
-                reply = await self.post(body, http)
-                self.throttle.succeeded()
-                return reply
-            except Rejected as problem:
-                self.failed_in_a_row = 0
-                return Reply.failed(str(problem))
-            except Transient as problem:
-                fault = problem
-            finally:
-                self.throttle.leave()
-            if fault.crowded:
-                self.throttle.crowded(min(fault.wait, self.options.longest_wait))
-            told_to_wait = fault.wait > 0 and patience < PATIENCE
+            server = self.choose(tried)
+            tried.add(server)
+            found = await self.attempt(body, server, http)
+            if isinstance(found, Reply):
+                return found
+            if self.awake() - tried and not self.down:
+                continue
+            tried.clear()
+            told_to_wait = found.wait > 0 and patience < PATIENCE
             attempt, patience = attempt + (not told_to_wait), patience + told_to_wait
             if self.down or attempt > self.options.retries:
                 break
-            await asyncio.sleep(self.wait(attempt, fault))
-        if not fault.silent:
+            await asyncio.sleep(self.wait(attempt, found))
+        if not found.silent:
             self.failed_in_a_row += 1
-        return Reply.failed(str(fault))
+        return Reply.failed(str(found))
+
+    def awake(self) -> set[Server]:
+        """The servers that are not left alone just now."""
+        now = asyncio.get_running_loop().time()
+        return {server for server in self.servers if server.rests_until <= now}
+
+    def choose(self, tried: Collection[Server]) -> Server:
+        """The server for the next try: not one this request was just tried on, if there is another."""
+        awake = [server for server in self.servers if server in self.awake()]
+        fresh = [server for server in awake if server not in tried]
+        return least_busy(fresh or awake or self.servers, asyncio.get_running_loop().time())
+
+    async def attempt(self, body: bytes, server: Server, http: aiohttp.ClientSession) -> Reply | Transient:
+        """One try on one server: a reply, or the fault that is worth another."""
+        await server.throttle.enter()
+        server.sent += 1
+        try:
+            reply = await self.post(body, server.url, http)
+            server.throttle.succeeded()
+            server.answered()
+            return reply
+        except Rejected as problem:
+            self.failed_in_a_row = 0
+            server.answered()
+            return Reply.failed(str(problem))
+        except Transient as problem:
+            fault = problem
+        finally:
+            server.throttle.leave()
+        if fault.crowded:
+            server.throttle.crowded(min(fault.wait, self.options.longest_wait))
+        if len(self.servers) > 1 and not fault.silent:
+            server.failed(asyncio.get_running_loop().time(), fault)
+        return fault
 
     def wait(self, attempt: int, fault: Transient) -> float:
         """Seconds before the next try: doubling, half of it random, at least what the server asked for."""
         planned: float = self.options.first_wait * 2.0 ** max(attempt - 1, 0) * random.uniform(0.5, 1.0)
         return min(max(planned, fault.wait), self.options.longest_wait)
 
-    async def post(self, body: bytes, http: aiohttp.ClientSession) -> Reply:
-        """One try."""
+    async def post(self, body: bytes, url: str, http: aiohttp.ClientSession) -> Reply:
+        """One call."""
         try:
-            async with http.post(f"{self.model.url}/chat/completions", data=body) as response:
+            async with http.post(f"{url}/chat/completions", data=body) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise Transient(f"{type(problem).__name__}: {problem}", crowded=True) from problem
         if response.status != 200:
-            self.refuse(response.status, response.headers.get("Retry-After"), content)
+            self.refuse(url, response.status, response.headers.get("Retry-After"), content)
         return parse_reply(content)
 
-    def refuse(self, status: int, retry_after: str | None, content: bytes) -> None:
+    def refuse(self, url: str, status: int, retry_after: str | None, content: bytes) -> None:
         """Turn an HTTP error into the exception that says what to do about it."""
         why = f"HTTP {status}: {message_of(content)}"
         if status in (401, 403):
-            raise ModelError(f"{self.model.url} refused the key ({why})", "set OPENAI_API_KEY")
+            raise ModelError(f"{url} refused the key ({why})", "set OPENAI_API_KEY")
         if status == 404:
             raise ModelError(
-                f"{self.model.url} does not know model '{self.model.model}' ({why})",
+                f"{url} does not know model '{self.model.model}' ({why})",
                 "look at its /models, and end the address in /v1",
             )
         if status in (408, 409, 425, 429) or status >= 500:

@@ -4,6 +4,7 @@
     Hub            at the commit in `medbench.lock`, every file's hash verified, kept as Parquet
     url            a file pinned to a commit, with its hash
     packaged       shipped with medbench
+    folder         images with captions on this machine
 
 A row is the mapping the publisher wrote, plus what only its place tells: `_row` (position in its
 file), `_split`, and where there is one `_key` (its name in a JSON mapping) and `_file` (stem of its
@@ -17,6 +18,7 @@ from pathlib import Path
 from medbench import files
 from medbench.errors import SourceError
 from medbench.sources.albums import Album, Later, gathered
+from medbench.sources.captioned import from_captions
 from medbench.sources.hub import from_folder, from_hub, snapshot
 from medbench.sources.lock import pins, unlock
 from medbench.sources.originals import from_url, read_original
@@ -26,8 +28,10 @@ __all__ = ["Fetched", "Malformed", "Original", "Place", "Row", "Source", "pins",
 
 
 def raw_rows(name: str, source: Source, split: str, place: Place) -> Fetched:
-    """The rows of `split`, from the packaged file, the mirror, the Hub or the pinned address."""
+    """The rows of `split`, from the packaged file or folder, the mirror, the Hub or the pinned address."""
     original = source.original.get(split)
+    if source.folder:
+        return from_captions(name, source, split, place)
     if source.packaged:
         return from_package(source, source.packaged, split)
     if place.mirror is not None:

@@ -86,6 +86,8 @@ class Source(Config):
     original: dict[str, Original] = pydantic.Field(default_factory=dict)
     packaged: str | None = None
     """A file shipped in `medbench/data`."""
+    folder: Path | None = None
+    """A folder on this machine that holds images with captions."""
 
 
 @dataclass(frozen=True, slots=True)
