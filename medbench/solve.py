@@ -33,6 +33,8 @@ class Asking:
     role: str = "policy"
     max_pixels: int | None = None
     """Images with more are sent smaller."""
+    first: int = 0
+    """Number of the first sample, where some were asked before."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Requests(Sequence[Request]):
             example=example.id,
             messages=budgeted(prompts.render(asking.prompt, example), asking.max_pixels),
             sampling=asking.sampling,
-            sample=sample,
+            sample=asking.first + sample,
             choices=offered(asking, example),
             protocol=compared(asking, example),
         )
@@ -196,14 +198,14 @@ def solve(
     grader.leave_out()
     asked = [example for example in examples if not example.fault]
     run.ask(asking.role, model, requests=Requests(asked, asking), purse=purse, on_reply=grader)
-    return table(stage, examples, asking.samples, grader)
+    return table(stage, examples, range(asking.first, asking.first + asking.samples), grader)
 
 
-def table(stage: str, examples: Sequence[Example], samples: int, grader: Grader) -> pl.DataFrame:
+def table(stage: str, examples: Sequence[Example], samples: range, grader: Grader) -> pl.DataFrame:
     """The graded replies, a row for each example and sample whether or not there is one."""
     nobody = Verdict(None, "", "error", None)
     columns: dict[str, list[Any]] = {name: [] for name in VERDICT}
-    for example, sample in product(examples, range(samples)):
+    for example, sample in product(examples, samples):
         never = Reply.failed(example.fault or "not asked")
         reply, verdict = grader.verdicts.get((example.id, sample), (never, nobody))
         row = (

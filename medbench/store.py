@@ -24,6 +24,7 @@ import polars as pl
 from medbench.config import digest
 from medbench.errors import MedbenchError, UsageError, unknown
 from medbench.files import private, sha256, write_text, write_whole
+from medbench.runs import readable
 from medbench.sources.pictures import JOURNAL
 
 
@@ -80,8 +81,9 @@ def publish(
 ) -> Built:
     """A new version of a dataset, or the one there is with the same `identity` and the same bytes.
 
-    `identity` says what it was made from, in words that may be published. Tables with a column `id` are
-    sorted by it. A model that answers otherwise to the same questions makes another version.
+    `identity` says what it was made from, in words that may be published. Tables are sorted by their column
+    `place`, else by `id`, where they have one. A model that answers otherwise to the same questions makes
+    another version.
     """
     mark = digest(identity)
     place = private(home / "datasets" / name)
@@ -126,7 +128,8 @@ def next_number(place: Path) -> int:
 def write_tables(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
     """Each table as a Parquet file."""
     for name, table in tables.items():
-        ordered = table.sort("id") if "id" in table.columns else table
+        by = next((column for column in ("place", "id") if column in table.columns), None)
+        ordered = table.sort(by, maintain_order=True) if by else table
         write_whole(folder / f"{name}.parquet", ordered.write_parquet)
 
 
@@ -135,12 +138,18 @@ def hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: sha256(folder / name) for name in names if (folder / name).is_file()}
 
 
+UNIONS = ("verdicts", "results", "training", "difficulty", "samples")
+"""Views over many files, with a column `run` that says which."""
+
+
 def views(home: Path) -> dict[str, list[Path]]:
     """The views there would be, with the Parquet files behind each.
 
     `verdicts` and `results` over all sealed runs (with a column `run`), `training` over training
-    metrics, `images` over the images taken in (with the `source` that named them), and `<dataset>`,
-    `<dataset>_dropped`, `<dataset>_samples` for the newest version of each.
+    metrics, `images` over the images taken in (with the `source` that named them), `<dataset>`,
+    `<dataset>_dropped`, `<dataset>_samples` … for the newest version of each dataset, and `difficulty` and
+    `samples` over these (`run` is then `<dataset>@<version>`) and the sealed runs of `medbench difficulty`.
+    Of two with one name the first is there, and none takes the name of a view of all.
     """
     found: dict[str, list[Path]] = {}
     for view, pattern in {
@@ -152,12 +161,47 @@ def views(home: Path) -> dict[str, list[Path]]:
             found[view] = files
     if files := sorted((home / "sources").glob(f"*/{JOURNAL}")):
         found["images"] = files
-    for folder in sorted((home / "datasets").glob("*")):
-        if built := versions(home, folder.name):
-            stem = folder.name.replace("-", "_")
-            for path in sorted(built[-1].folder.glob("*.parquet")):
-                found[stem if path.stem == "rows" else f"{stem}_{path.stem}"] = [path]
+    taken = {*UNIONS, "images"}
+    folders = sorted((home / "datasets").glob("*"))
+    newest = [numbered[-1] for folder in folders if (numbered := versions(home, folder.name))]
+    for built in newest:
+        stem = built.name.replace("-", "_")
+        for path in sorted(built.folder.glob("*.parquet")):
+            view = stem if path.stem == "rows" else f"{stem}_{path.stem}"
+            if view.lower() not in taken:
+                taken.add(view.lower())
+                found[view] = [path]
+    measured = [folder for folder, _ in measurements(home)]
+    for view in ("difficulty", "samples"):
+        places = [built.folder / f"{view}.parquet" for built in newest]
+        places += [folder / f"{view}.parquet" for folder in measured]
+        if files := [path for path in places if path.is_file()]:
+            found[view] = files
     return found
+
+
+def measurements(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The sealed runs of `medbench difficulty` with their manifests, in the order of their names."""
+    for path in sorted((home / "runs").glob("difficulty-*/manifest.json")):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest.get("kind") == "difficulty" and (path.parent / "difficulty.parquet").is_file():
+            yield path.parent, manifest
+
+
+def measured(home: Path, built: Built) -> pl.DataFrame | None:
+    """How hard the questions of a dataset version are, whoever measured it: table DIFFICULTY and `run`.
+
+    From its own table, and from the sealed runs of `medbench difficulty` on that version; None without any.
+    """
+    ref = f"{built.name}@{built.version}"
+    folders = {ref: built.folder}
+    folders |= {folder.name: folder for folder, told in measurements(home) if told.get("dataset") == ref}
+    tables = [
+        pl.read_parquet(path).with_columns(run=pl.lit(name))
+        for name, folder in folders.items()
+        if (path := folder / "difficulty.parquet").is_file()
+    ]
+    return pl.concat(tables, how="diagonal") if tables else None
 
 
 def sql(home: Path, query: str) -> pl.DataFrame:
@@ -181,18 +225,54 @@ def sql(home: Path, query: str) -> pl.DataFrame:
         raise UsageError(f"SQL: {problem}", known) from None
 
 
+def select(rows: pl.DataFrame, where: str) -> pl.DataFrame:
+    """The rows for which `where` holds, in their order; null is no.
+
+    `where` is one SQL expression over the columns (DuckDB's): true or false for each row. It reads these
+    rows and nothing else; `random()` gives the same each time. Raises UsageError with DuckDB's own words.
+    """
+    import duckdb
+
+    known = f"a condition in SQL over: {', '.join(rows.columns)}"
+    place = "#" + max(rows.columns, key=len, default="")  # no column's name
+    settings: dict[str, Any] = {
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+        "allow_persistent_secrets": False,
+        "threads": 1,
+    }
+    connection = duckdb.connect(config=settings)
+    try:
+        connection.execute("SELECT setseed(0)")
+        connection.execute("SET lock_configuration = true")
+        condition = duckdb.SQLExpression(readable(where))
+        view = connection.register("rows", rows.with_row_index(place)).view("rows")
+        kinds = [str(kind) for kind in view.select(condition).types]
+        if strange := [kind for kind in kinds if kind not in ("BOOLEAN", '"NULL"')]:
+            raise UsageError(f"'{where}' is no condition: it gives {strange[0]}", known)
+        found = view.filter(condition).select(duckdb.ColumnExpression(place)).fetchall()
+    except duckdb.Error as problem:
+        raise UsageError(f"'{where}': {problem}", known) from None
+    finally:
+        connection.close()
+    return rows[sorted(number for (number,) in found)]
+
+
 def confine(connection: Any, home: Path, names: Mapping[str, list[Path]]) -> None:
     """Give a connection its views, and take every other file from it."""
     connection.execute("SET allowed_directories = [?]", [str(home.resolve()) + os.sep])
     connection.execute("SET enable_external_access = false")
+    runs = quoted(str((home / "runs").resolve()) + os.sep)
+    dataset = (
+        f"CASE WHEN starts_with(filename, {runs}) THEN '' ELSE string_split(filename, '/')[-3] || '@' END"
+    )
+    run = f"{dataset} || string_split(filename, '/')[-2] AS run, * EXCLUDE (filename)"
     for view, files in names.items():
         listed = ", ".join(quoted(str(path.resolve())) for path in files)
         if view == "images":
             connection.execute(IMAGES.format(files=listed))
             continue
-        run = "string_split(filename, '/')[-2] AS run, * EXCLUDE (filename)"
-        many = view in {"verdicts", "results", "training"}
-        columns, options = (run, ", filename = true, union_by_name = true") if many else ("*", "")
+        columns, options = (run, ", filename = true, union_by_name = true") if view in UNIONS else ("*", "")
         source = f"read_parquet([{listed}]{options})"
         connection.execute(f'CREATE VIEW "{view}" AS SELECT {columns} FROM {source}')  # noqa: S608
 

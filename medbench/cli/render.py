@@ -31,7 +31,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = ""
     drawn = Table(box=SIMPLE, title=Text(title) if title else None, title_justify="left")
     for i, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[i], int | float) or row[i] == "" for row in rows)
-        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*[Text(cell(value)) for value in row])
     console.print(drawn)
@@ -272,30 +272,40 @@ def record(row: Mapping[str, Any], json_out: bool) -> None:
     table(["", ""], [[name, json.dumps(v) if isinstance(v, dict | list) else v] for name, v in row.items()])
 
 
-def built(made: Any) -> None:
-    """A dataset just built."""
-    figures = ", ".join(f"{count:,} {name}" for name, count in made.manifest["rows"].items())
-    typer.echo(f"{made.name}@{made.version}  {figures}\n{made.folder}")
+def built(made: Any, json_out: bool) -> None:
+    """A dataset just built, and what its card notes."""
+    if json_out:
+        typer.echo(json.dumps({"dataset": f"{made.name}@{made.version}", "rows": made.manifest["rows"]}))
+    else:
+        figures = ", ".join(f"{count:,} {name}" for name, count in made.manifest["rows"].items())
+        typer.echo(f"{made.name}@{made.version}  {figures}\n{made.folder}")
+    for note in made.manifest["notes"]:
+        say(f"note: {note}")
 
 
 def dataset(made: Any, json_out: bool) -> None:
-    """A dataset: its funnel, its questions by source and level, its pass counts."""
-    from medbench.builders import cards, steps
-
-    rows, dropped = made.table(), made.table("dropped")
+    """A dataset: its funnel, its questions by source and level, and how hard they are for each solver."""
     import polars as pl
 
+    from medbench.builders import cards, steps
+    from medbench.cli import hardness
+
+    rows, dropped = made.table(), made.table("dropped")
     funnel = steps.funnel(pl.concat([rows, dropped], how="diagonal"))
     counts = cards.counts(rows)
+    found = hardness.of(made, rows)
     if json_out:
         parts = {"funnel": funnel.to_dicts(), "counts": counts.to_dicts()}
+        parts["difficulty"] = hardness.told(found)
         typer.echo(
             json.dumps({"dataset": f"{made.name}@{made.version}", **parts, "notes": made.manifest["notes"]})
         )
         return
     table(["dropped by", "rows"], funnel.rows(), title=f"{made.name}@{made.version}")
     table(counts.columns, counts.rows())
-    if "n_correct" in rows.columns:
+    if found:
+        hardness.spreads(found)
+    elif "n_correct" in rows.columns:
         histogram(rows["n_correct"].drop_nulls().to_list(), "samples right")
     for note in made.manifest["notes"]:
         typer.echo(f"note: {note}")
@@ -313,10 +323,14 @@ def run(folder: Any, json_out: bool, rows: int, gated: set[str]) -> None:
     """A run: what it was, its results and subgroups, how replies were read, some replies if asked."""
     import polars as pl
 
+    from medbench.cli import hardness
     from medbench.runs import read_manifest
 
     manifest = read_manifest(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if manifest["kind"] == "difficulty":
+        hardness.run(folder, manifest, json_out)
+        return
     if manifest["kind"] != "eval":
         record({"run": folder.name, **manifest}, json_out)
         return
