@@ -1,4 +1,4 @@
-"""Writes what can be generated: cli.md, benchmarks.md and the tables of reading.md."""
+"""Writes what can be generated: cli.md, benchmarks.md, the tables of reading.md and med-zero.md."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from medbench import references
+from medbench import references, taxonomy
 from medbench.catalog import Benchmark, Catalog, Source, Suite
 from medbench.cli import app
 from medbench.parity import PROFILES
@@ -201,10 +201,39 @@ def peers() -> str:
     return "\n".join(rows)
 
 
-def reading() -> str:
-    """reading.md with its generated parts made anew; the rest of it is written by hand."""
-    text = (HERE / "reading.md").read_text(encoding="utf-8")
-    for name, part in {"rules": rules(), "comparison": comparison(), "peers": peers()}.items():
+def tasks() -> str:
+    """The clinical tasks by level, with what each asks."""
+    rows = ["| level | task | asks |", "|---|---|---|"]
+    for name, task in taxonomy.TASKS.items():
+        rows.append(f"| {task.level}, {taxonomy.LEVELS[task.level]} | {name} | {task.about} |")
+    return "\n".join(rows)
+
+
+def modalities() -> str:
+    """The modalities, and which labels of which source stand for each."""
+    told: dict[str, list[str]] = {name: [] for name in taxonomy.MODALITIES}
+    for labels in taxonomy.TABLE.modality_labels:
+        for label, name in labels.values.items():
+            if name:
+                told[name].append(f"{label} ({', '.join(labels.sources)})")
+    rows = ["| modality | labels that stand for it |", "|---|---|"]
+    return "\n".join([*rows, *(f"| {name} | {'; '.join(told[name])} |" for name in told)])
+
+
+def wordings() -> str:
+    """The prompts of the builder, with their hashes."""
+    rows = []
+    for name in ("draft-question", "check-support", "tag-question"):
+        prompt = load()[name]
+        said = f"{prompt.system}\n\n{prompt.user}" if prompt.system else prompt.user
+        rows.append(f"`{name}` ({prompt.hash}). {prompt.origin}\n\n```\n{said}\n```")
+    return "\n\n".join(rows)
+
+
+def filled(page: str, parts: dict[str, str]) -> str:
+    """A page with its generated parts made anew; the rest of it is written by hand."""
+    text = (HERE / page).read_text(encoding="utf-8")
+    for name, part in parts.items():
         marked = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.S)
         text = marked.sub(lambda match, part=part: f"{match[1]}\n{part}\n\n{match[2]}", text)  # type: ignore[misc]
     return text
@@ -212,7 +241,16 @@ def reading() -> str:
 
 def pages() -> dict[str, str]:
     """File name -> text."""
-    return {"cli.md": cli(), "benchmarks.md": benchmarks(), "reading.md": reading()}
+    return {
+        "cli.md": cli(),
+        "benchmarks.md": benchmarks(),
+        "reading.md": filled(
+            "reading.md", {"rules": rules(), "comparison": comparison(), "peers": peers()}
+        ),
+        "med-zero.md": filled(
+            "med-zero.md", {"tasks": tasks(), "modalities": modalities(), "prompts": wordings()}
+        ),
+    }
 
 
 if __name__ == "__main__":

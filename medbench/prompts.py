@@ -18,7 +18,7 @@ MARK = re.compile(r"<image (\d)>")
 """Where a question or an option says that one of its images belongs (MMMU)."""
 
 
-Role = Literal["policy", "judge"]
+Role = Literal["policy", "judge", "teacher", "checker", "tagger", "auditor"]
 
 
 class Prompt(Config):
@@ -35,7 +35,7 @@ class Prompt(Config):
     ask: dict[str, str] = pydantic.Field(default_factory=dict)
     """What is asked for at `{ask}`, by kind or `kind.lang` (`yesno.zh`); `other` is for all the rest."""
     role: Role = "policy"
-    """Whom it is for: a judge's shows {gold} and {reply} too."""
+    """Whom it is for; each role has placeholders of its own."""
     choices: Literal["letter", "text"] = "letter"
     """What the log-likelihood protocol compares."""
 

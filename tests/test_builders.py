@@ -192,8 +192,8 @@ def prepared(tmp_path: Path, home: Path, *settings: str) -> tuple[builders.Job, 
 
 def build(tmp_path: Path, home: Path, solver: Scripted, *settings: str, fresh: bool = False) -> Built:
     """Build the made-up dataset of 60 questions."""
-    job, catalog, place = prepared(tmp_path, home, *settings)
-    return builders.build(job, solver, catalog=catalog, place=place, fresh=fresh)
+    job, _, _ = prepared(tmp_path, home, *settings)
+    return builders.build(job, {"solver": solver}, fresh=fresh)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -311,10 +311,10 @@ def test_estimate_is_what_is_asked_at_most(tmp_path: Path, home: Path) -> None:
         seen.append(request)
         return plain.script(request)
 
-    job, catalog, place = prepared(tmp_path, home, "samples=2", "sampling.max_tokens=10", "candidates=50")
+    job, _, _ = prepared(tmp_path, home, "samples=2", "sampling.max_tokens=10", "candidates=50")
     estimate = job.estimate
     assert seen == []
-    builders.build(job, Scripted("scripted:graded", script), catalog=catalog, place=place)
+    builders.build(job, {"solver": Scripted("scripted:graded", script)})
     assert (estimate.requests, estimate.tokens_out_at_most) == (len(seen), 10 * len(seen)) == (100, 1000)
     assert estimate.tokens_in == pytest.approx(
         sum(len(str(r.messages[0]["content"])) for r in seen) / 4, abs=2
@@ -333,7 +333,7 @@ def test_unclean_keeps_every_usable_row(tmp_path: Path, home: Path) -> None:
     kept = []
     for clean in ("true", "false"):
         job = builders.prepare("made-levelled", [f"clean={clean}", "decontaminate=false"], catalog, place)
-        built = builders.build(job, Scripted("scripted:a", answer), catalog=catalog, place=place)
+        built = builders.build(job, {"solver": Scripted("scripted:a", answer)})
         kept.append((built.table().height, any("Not cleaned" in note for note in built.manifest["notes"])))
     assert kept == [(60, False), (61, True)]
 

@@ -21,9 +21,10 @@ PACKAGE = ROOT / "medbench"
 FLOORS = [
     {"cli"},
     {"builders", "evaluators", "trainers"},
+    {"difficulty"},
     {"solve"},
     {"catalog", "store"},
-    {"adapters", "parity"},
+    {"adapters", "parity", "taxonomy"},
     {"verify"},
     {"runs"},
     {"inference", "sources", "prompts", "references"},

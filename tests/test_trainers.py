@@ -206,8 +206,9 @@ def test_plan_is_pure(tmp_path: Path) -> None:
 def test_only_the_training_questions_can_be_trained_on(tmp_path: Path) -> None:
     """Of all benchmarks `starter-train` alone is accepted, whatever the others' splits are called."""
     catalog, place = Catalog.load(), Place.of(tmp_path, tmp_path)
-    examples, revision = session.training_examples("starter-train", catalog, place)
-    assert len(examples) == 108 and revision.startswith("starter-train:")
+    material = session.training_examples("starter-train", catalog, place)
+    assert len(material.examples) == 108 and material.revision.startswith("starter-train:")
+    assert material.stages is None
     others = catalog.benchmarks.keys() - {"starter-train"}
     assert {"gpqa-m", "pubmedqa", "pubmedqa-500-noabstract", "starter-reordered"} < others
     for name in others:
@@ -220,7 +221,7 @@ def test_identity_is_what_decides_the_result(tmp_path: Path) -> None:
 
     def marks(*settings: str) -> tuple[str, str]:
         recipe = trainers.load("alphamed-tiny", settings)
-        named = json.dumps(session.identity(recipe, "data@1"))
+        named = json.dumps(session.identity(recipe, session.Material([], "data@1")))
         return named, trainers.plan(recipe, EXAMPLES, tmp_path).identity
 
     same = marks()
@@ -235,7 +236,8 @@ def test_identity_is_what_decides_the_result(tmp_path: Path) -> None:
     ):
         named, planned = marks(setting)
         assert named != same[0] and planned != same[1]
-    named = json.dumps(session.identity(trainers.load("alphamed-tiny"), "data@2"))
+    other = session.Material([], "data@2")
+    named = json.dumps(session.identity(trainers.load("alphamed-tiny"), other))
     assert named != same[0]
 
 
@@ -243,10 +245,11 @@ def test_other_weights_at_the_same_place_are_another_training(tmp_path: Path) ->
     """A local starting model counts by what its files hold."""
     (tmp_path / "model.safetensors").write_bytes(b"one")
     recipe = trainers.load("alphamed-tiny", [f"model={tmp_path}"])
-    before = session.identity(recipe, "d"), trainers.plan(recipe, EXAMPLES, tmp_path / "run").identity
-    assert before[0] == session.identity(recipe, "d")
+    data = session.Material([], "d")
+    before = session.identity(recipe, data), trainers.plan(recipe, EXAMPLES, tmp_path / "run").identity
+    assert before[0] == session.identity(recipe, data)
     (tmp_path / "model.safetensors").write_bytes(b"two")
-    after = session.identity(recipe, "d"), trainers.plan(recipe, EXAMPLES, tmp_path / "run").identity
+    after = session.identity(recipe, data), trainers.plan(recipe, EXAMPLES, tmp_path / "run").identity
     assert before[0] != after[0] and before[1] != after[1]
 
 

@@ -6,21 +6,22 @@ reconstruction (the arithmetic closes; the paper's body is not public). `level =
 level 1 is always answered right and level 6 never.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 import pydantic
 
-from medbench import prompts
+from medbench import difficulty, prompts
 from medbench.builders import cards, steps
-from medbench.builders.context import Context, Outcome, public_name
+from medbench.builders.context import Context, Outcome
 from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
+from medbench.difficulty import Measured, Rollouts
 from medbench.errors import MedbenchError, SourceError
 from medbench.inference.types import Sampling
 from medbench.schema import Example
-from medbench.solve import Asking, Estimate, solve
+from medbench.solve import Asking, Estimate
 from medbench.solve import estimate as estimate_of
 
 UNSCORED = "too few scored samples"
@@ -79,6 +80,11 @@ class Inputs:
         return {name: len(loaded.examples) for name, loaded in self.sources.items()}
 
 
+def roles(config: AlphaMed) -> dict[str, bool]:
+    """Only a solver is asked."""
+    return {"solver": True}
+
+
 def gather(config: AlphaMed, catalog: Catalog, place: Place) -> Inputs:
     """Read the wording, sources and test sets."""
     prompt = prompts.named(config.prompt).hash
@@ -101,7 +107,7 @@ def asking_of(config: AlphaMed) -> Asking:
     return Asking(prompts.named(config.prompt), config.sampling, samples=config.samples, role="solver")
 
 
-def estimate(config: AlphaMed, inputs: Inputs) -> Estimate:
+def estimate(config: AlphaMed, inputs: Inputs, roles: Collection[str]) -> Estimate:
     """What is asked at most: for levelled sources as if no level filled before the last candidate."""
     examples = []
     for name, table in cleaned_sources(config, inputs).items():
@@ -112,7 +118,7 @@ def estimate(config: AlphaMed, inputs: Inputs) -> Estimate:
 
 def build(config: AlphaMed, inputs: Inputs, context: Context) -> Outcome:
     """Clean, decontaminate, level, and keep `per_level` of each level."""
-    marked, verdicts = [], []
+    marked, measured = [], []
     for name, table in cleaned_sources(config, inputs).items():
         examples = inputs.sources[name].examples
         if name in config.whole:
@@ -123,13 +129,15 @@ def build(config: AlphaMed, inputs: Inputs, context: Context) -> Outcome:
         if name in config.levelled:
             table = steps.quota(table, ["level"], config.per_level, seed=config.seed)
         marked.append(table)
-        verdicts.append(tried)
+        measured.append(tried)
     whole = pl.concat(marked)
-    solver = pl.lit(public_name(context.solver.name))
     return Outcome(
         rows=steps.kept(whole).drop("dropped_by", "detail"),
         dropped=whole.drop_nulls("dropped_by"),
-        samples=pl.concat(verdicts).rename({"benchmark": "dataset"}).with_columns(solver=solver),
+        more={
+            "samples": pl.concat([part.samples for part in measured]),
+            "difficulty": pl.concat([part.table for part in measured]),
+        },
         notes=losses(config, whole)
         + shortages(config, whole)
         + cards.cleaning(config.clean)
@@ -152,28 +160,24 @@ def cleaned_sources(config: AlphaMed, inputs: Inputs) -> dict[str, pl.DataFrame]
     return tables
 
 
-def level(
-    config: AlphaMed, table: pl.DataFrame, examples: Sequence[Example], context: Context
-) -> pl.DataFrame:
-    """Verdicts on `samples` replies to each kept row of `table`."""
+def level(config: AlphaMed, table: pl.DataFrame, examples: Sequence[Example], context: Context) -> Measured:
+    """The solver's replies to each kept row of `table`, and their counts."""
     wanted = set(steps.kept(table)["id"])
-    asking = asking_of(config)
-    verdicts = solve(
+    measured = difficulty.measure(
         context.run,
         context.solver,
-        examples=[example for example in examples if example.id in wanted],
-        asking=asking,
-        stage=context.name,
+        [example for example in examples if example.id in wanted],
+        Rollouts(context.name, context.shown("solver"), asking_of(config)),
         purse=context.purse,
         progress=context.progress,
     )
-    failed = int(verdicts["correct"].null_count())
-    if failed > config.max_failed * verdicts.height:
+    failed = int(measured.samples["correct"].null_count())
+    if failed > config.max_failed * measured.samples.height:
         raise MedbenchError(
-            f"{failed} of {verdicts.height} solver calls failed; nothing was published",
+            f"{failed} of {measured.samples.height} solver calls failed; nothing was published",
             "repeat the command: it asks only for these again",
         )
-    return verdicts
+    return measured
 
 
 def candidates(config: AlphaMed, table: pl.DataFrame) -> list[str]:
@@ -188,30 +192,30 @@ def candidates(config: AlphaMed, table: pl.DataFrame) -> list[str]:
 
 def fill_levels(
     config: AlphaMed, table: pl.DataFrame, examples: Sequence[Example], context: Context
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> tuple[pl.DataFrame, Measured]:
     """Try candidates a chunk at a time until every level has its quota; what was never tried is dropped."""
     order = candidates(config, table)
     tried = [level(config, table.clear(), examples, context)]
     done = 0
-    while done < len(order) and not full(config, pl.concat(tried)):
-        part = order[done : done + config.chunk]
-        tried.append(level(config, table.filter(pl.col("id").is_in(part)), examples, context))
-        done += len(part)
+    while done < len(order) and not full(config, pl.concat(part.table for part in tried)):
+        chunk = order[done : done + config.chunk]
+        tried.append(level(config, table.filter(pl.col("id").is_in(chunk)), examples, context))
+        done += len(chunk)
+    whole = Measured(pl.concat(part.samples for part in tried), pl.concat(part.table for part in tried))
     untried = set(steps.kept(table)["id"]) - set(order[:done])
-    because = "not needed" if full(config, pl.concat(tried)) else "over the candidates cap"
-    return steps.drop(table, dict.fromkeys(untried, "never tried"), because), pl.concat(tried)
+    because = "not needed" if full(config, whole.table) else "over the candidates cap"
+    return steps.drop(table, dict.fromkeys(untried, "never tried"), because), whole
 
 
-def full(config: AlphaMed, verdicts: pl.DataFrame) -> bool:
-    """Whether the verdicts so far give every level its quota."""
-    replies = verdicts.drop_nulls("correct").group_by("example").agg(pl.len(), right=pl.col("correct").sum())
-    sizes = replies.filter(pl.col("len") == config.samples).group_by("right").len("size")["size"]
+def full(config: AlphaMed, counts: pl.DataFrame) -> bool:
+    """Whether the pass counts so far (table DIFFICULTY) give every level its quota."""
+    sizes = counts.filter(pl.col("n_scored") == config.samples).group_by("n_correct").len("size")["size"]
     return config.per_level == 0 or (sizes >= config.per_level).sum() == config.samples + 1
 
 
-def levels(config: AlphaMed, table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+def levels(config: AlphaMed, table: pl.DataFrame, measured: Measured) -> pl.DataFrame:
     """`table` with pass counts and `level`; kept rows with an unscored sample are dropped."""
-    rated = steps.rated(table, verdicts)
+    rated = steps.rated(table, measured.table)
     rated = rated.with_columns(level=(config.samples + 1 - pl.col("n_correct")).cast(pl.Int32))
     few = steps.kept(rated).filter(pl.col("n_scored").fill_null(0) < config.samples)
     return steps.drop(rated, dict.fromkeys(few["id"], "a solver call failed"), UNSCORED)

@@ -12,6 +12,16 @@ from medbench.builders.steps import funnel
 from medbench.catalog import Dataset, Source
 from medbench.prompts import fill
 
+TABLES = {
+    "samples": "every solver reply",
+    "difficulty": "pass counts with their intervals",
+    "drafts": "every reply of the teacher",
+    "checks": "every second opinion",
+    "audits": "every reply of the auditor",
+    "cells": "counts by source, modality, task and level",
+}
+"""What the card calls further tables."""
+
 CARD = """---
 license: other
 license_name: see-sources
@@ -24,7 +34,7 @@ size_categories: [{size}]
 # {title}
 
 Built by medbench {version}. {rows} questions; {dropped} dropped, each with its reason in `dropped.parquet`;
-every solver reply in `samples.parquet`.
+{tables}.
 
 ## Funnel
 
@@ -34,9 +44,9 @@ every solver reply in `samples.parquet`.
 
 {counts}
 
-## Difficulty
+{models}
 
-Solver `{solver}`; `n_correct` of `n_scored` samples, 95 % Wilson interval in `pass_low`, `pass_high`.
+{chapters}
 
 ## Sources and licences
 
@@ -59,9 +69,14 @@ Solver `{solver}`; `n_correct` of `n_scored` samples, 95 % Wilson interval in `p
 
 
 def card(
-    row: Dataset, outcome: Outcome, *, sources: Mapping[str, Source], solver: str, config: Mapping[str, Any]
+    row: Dataset,
+    outcome: Outcome,
+    *,
+    sources: Mapping[str, Source],
+    models: Mapping[str, str],
+    config: Mapping[str, Any],
 ) -> str:
-    """The README of a dataset version."""
+    """The README of a dataset version; `models` are by role."""
     every = pl.concat([outcome.rows, outcome.dropped], how="diagonal")
     notes = [*outcome.notes, row.license]
     values = {
@@ -72,13 +87,25 @@ def card(
         "size": size_category(outcome.rows.height),
         "funnel": markdown(funnel(every), {"dropped_by": "step", "rows": "rows"}),
         "counts": markdown(counts(outcome.rows)),
-        "solver": solver,
+        "tables": "; ".join(f"{TABLES.get(name, name)} in `{name}.parquet`" for name in outcome.more),
+        "models": "\n".join(asked(role, model) for role, model in models.items()),
+        "chapters": "\n\n".join(f"## {heading}\n\n{text}" for heading, text in outcome.chapters.items()),
         "sources": markdown(licences(sources)),
         "notes": "\n".join(f"- {note}" for note in notes if note),
         "config": "\n".join(f"{key}: {json.dumps(value)}" for key, value in sorted(config.items())),
         "cite": "\n".join(f"- {c}" for c in [row.cite, *(s.cite for s in sources.values())] if c),
     }
     return fill(CARD, values)
+
+
+def asked(role: str, model: str) -> str:
+    """What the card says of a model in its role."""
+    if role == "solver":
+        return (
+            f"## Difficulty\n\nSolver `{model}`; `n_correct` of `n_scored` samples, 95 % Wilson interval in "
+            "`pass_low`, `pass_high`."
+        )
+    return f"The {role} was `{model}`."
 
 
 def counts(rows: pl.DataFrame) -> pl.DataFrame:

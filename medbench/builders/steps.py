@@ -13,7 +13,6 @@ from medbench.adapters import Drop, defects
 from medbench.builders.leaks import Leaks, gold_words, item_key
 from medbench.config import digest
 from medbench.schema import Example, frame
-from medbench.stats import wilson
 
 MARKS = {"dropped_by": pl.String, "detail": pl.String}
 
@@ -81,18 +80,11 @@ def decontaminate(table: pl.DataFrame, examples: Sequence[Example], tests: Itera
     return drop(table, found, "leaks a test question")
 
 
-def rated(table: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """`table` with `n_correct`, `n_scored`, `pass_low` and `pass_high` (95 % Wilson) from its samples."""
-    counts = verdicts.group_by(pl.col("example").alias("id")).agg(
-        n_correct=pl.col("correct").sum().cast(pl.Int32),
-        n_scored=pl.col("correct").count().cast(pl.Int32),
-    )
-    bounds = [wilson(c, n) for c, n in zip(counts["n_correct"], counts["n_scored"], strict=True)]
-    counts = counts.with_columns(
-        pass_low=pl.Series([b.low for b in bounds], dtype=pl.Float64),
-        pass_high=pl.Series([b.high for b in bounds], dtype=pl.Float64),
-    )
-    return table.join(counts, on="id", how="left", maintain_order="left")
+def rated(table: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+    """`table` with `n_correct`, `n_scored`, `pass_low` and `pass_high` from one solver's table DIFFICULTY."""
+    named = {"example": "id", "low": "pass_low", "high": "pass_high"}
+    columns = counts.rename(named).select("id", "n_correct", "n_scored", "pass_low", "pass_high")
+    return table.join(columns, on="id", how="left", maintain_order="left")
 
 
 def quota(table: pl.DataFrame, by: Sequence[str], most: int, *, seed: int) -> pl.DataFrame:

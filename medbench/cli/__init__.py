@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import medbench
-from medbench.cli import browse, build, demo, evaluate, export, score, train
+from medbench.cli import browse, build, demo, difficulty, evaluate, export, score, train
 from medbench.errors import MedbenchError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 for command in (
     build.build,
+    difficulty.difficulty,
     evaluate.evaluate,
     score.score,
     train.train,

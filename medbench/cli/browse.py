@@ -1,10 +1,12 @@
 """`medbench list`, `show`, `diff`, `check`, `sql`: look, change nothing."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medbench.cli import leaks
 from medbench.cli import options as o
 from medbench.errors import SourceError, UsageError, unknown
 
@@ -121,7 +123,11 @@ def diff(
 
 def check(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Benchmarks or suites; default: all that are here.")
+        list[str] | None,
+        typer.Argument(help="Benchmarks or suites; default: all that are here. Or: leaks DATASET."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With leaks: a .parquet or .jsonl file for all pairs.")
     ] = None,
     json_out: o.Json = False,
     home: o.Home = None,
@@ -135,11 +141,19 @@ def check(
     Counts, bad rows, unreadable images, repeated questions, what the training split holds too, and that every
     gold passes its own scorer.
 
+    `check leaks DATASET` looks instead for test questions and test images in training data: a built dataset,
+    or a split of a source (vqa-rad:train). It exits 1 when it finds any.
+
     Example: medbench check medqa --mirror DIR
     """
     from medbench.cli import findings
     from medbench.evaluators import lint
 
+    if names and names[0] == "leaks":
+        leaks.of(names[1:], json_out, out, o.catalog_of(catalog), o.place_of(home, mirror, lock, update_lock))
+        return
+    if out is not None:
+        raise UsageError("--out is for leaks", "medbench check leaks DATASET --out FILE.parquet")
     known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock, update_lock)
     found: list[lint.Lint] = []
     absent: dict[str, SourceError] = {}
@@ -179,7 +193,10 @@ def expanded(known: "Catalog", names: list[str]) -> list[str]:
 
 def sql(
     query: Annotated[
-        str, typer.Argument(help="A SELECT over verdicts, results, training, images, the datasets.")
+        str,
+        typer.Argument(
+            help="A SELECT over verdicts, results, training, difficulty, samples, images, the datasets."
+        ),
     ],
     home: o.Home = None,
     json_out: o.Json = False,

@@ -7,15 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medbench.cli import options as o
+from medbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from medbench.builders import Job
+    from medbench.inference import Options
     from medbench.inference.purse import Purse
+    from medbench.inference.types import Model
 
 
 def build(
     dataset: Annotated[str, typer.Argument(help="A dataset of the catalog; see 'medbench list datasets'.")],
-    solver: Annotated[str, typer.Option("--solver", help="The model that measures difficulty.")],
+    solver: o.Solver = None,
+    teacher: o.Teacher = None,
+    checker: o.Checker = None,
+    auditor: o.Auditor = None,
+    parent: o.Parent = None,
+    order: o.Order = None,
+    name: o.Called = None,
+    accept_short: o.AcceptShort = False,
     settings: o.Set = None,
     json_out: o.Json = False,
     dry_run: o.DryRun = False,
@@ -32,42 +44,69 @@ def build(
     lock: o.Lock = None,
     update_lock: o.UpdateLock = None,
 ) -> None:
-    """Build a training set: clean, decontaminate, measure difficulty, select, publish.
+    """Build a training set: collect, draft, verify, measure difficulty, select, publish.
 
-    Killed halfway? The same command goes on and asks the solver nothing twice.
+    Killed halfway? The same command goes on and asks no model twice.
 
-    Example: medbench build alphamed-19k --solver openai:llama-3.1-8b@http://localhost:8000/v1
+    Example: medbench build med-zero-17k --teacher http://gpu1:8000/v1 --solver openai:qwen2.5-vl-7b@http://gpu2:8000/v1
     """
     from medbench import builders
     from medbench.cli import render
     from medbench.inference import Options
 
-    paying = o.purse_of(price, max_cost)
+    paying, rows = o.purse_of(price, max_cost), o.catalog_of(catalog)
     place = o.place_of(home, mirror, lock, None if dry_run else update_lock)
-    rows = o.catalog_of(catalog)
-    asked = o.model_of(solver, place.home, Options(concurrency, timeout, retries, batch_size))
-    job = builders.prepare(dataset, settings or (), rows, place)
+    specs = {"solver": solver, "teacher": taught_by(teacher), "checker": checker, "auditor": auditor}
+    options = Options(concurrency, timeout, retries, batch_size, images=place.images)
+    models = opened(specs, place.home, options)
+    roles = None if dry_run and not models else models
+    job = builders.prepare(
+        dataset, cut(dataset, parent, order, settings), rows, place, roles=roles, title=name
+    )
     if dry_run:
-        typer.echo(
-            json.dumps(
-                {"dry_run": {**job.identity, "read": job.inputs.sizes, "asks": asks(job, paying)}}, indent=1
-            )
-        )
+        foretold(job, paying)
         return
-    with render.progress() as progress:
-        built = builders.build(
-            job, asked, catalog=rows, place=place, fresh=fresh, purse=paying, progress=progress
+    with render.progress() as shown:
+        built = builders.build(job, models, fresh=fresh, short=accept_short, purse=paying, progress=shown)
+    render.built(built, json_out)
+    render.hint(f"medbench show {built.name}{o.home_flag(home)}")
+
+
+def taught_by(specs: list[str] | None) -> str | None:
+    """The teacher's spec: a whole one, or addresses of servers that all have the preset model."""
+    if not specs:
+        return None
+    if all(spec.startswith(("http://", "https://")) for spec in specs):
+        from medbench.builders.med_zero import TEACHER
+
+        return f"openai:{TEACHER}@{','.join(specs)}"
+    if len(specs) > 1:
+        raise UsageError(
+            "several --teacher that are not addresses", "one model: openai:NAME@URL,URL, or only addresses"
         )
-    if json_out:
-        typer.echo(json.dumps({"dataset": f"{built.name}@{built.version}", "rows": built.manifest["rows"]}))
-    else:
-        render.built(built)
-    for note in built.manifest["notes"]:
-        render.say(f"note: {note}")
-    render.hint(f"medbench show {dataset}{o.home_flag(home)}")
+    return specs[0]
 
 
-def asks(job: "Job", purse: "Purse") -> dict[str, float]:
-    """What building would ask the solver, at most, and what that would cost."""
+def cut(dataset: str, parent: str | None, order: str | None, settings: list[str] | None) -> list[str]:
+    """The settings with `--from` and `--order`, which only curricula have."""
+    if dataset != "curriculum":
+        if parent or order:
+            raise UsageError(f"{dataset} takes no --from or --order", "medbench build curriculum --from …")
+        return settings or []
+    flags = {"dataset": parent, "order": order}
+    return [*(f"{key}={value}" for key, value in flags.items() if value), *(settings or ())]
+
+
+def opened(specs: "dict[str, str | None]", home: "Path", options: "Options") -> "dict[str, Model]":
+    """The models by role; equal specs are one model, so a local one is loaded once."""
+    given = {role: spec for role, spec in specs.items() if spec}
+    models = {spec: o.model_of(spec, home, options) for spec in dict.fromkeys(given.values())}
+    return {role: models[spec] for role, spec in given.items()}
+
+
+def foretold(job: "Job", purse: "Purse") -> None:
+    """Print what building would read and ask at most, and what that would cost."""
     estimate = job.estimate
-    return {**asdict(estimate), "cost_at_most": purse.cost(estimate.tokens_in, estimate.tokens_out_at_most)}
+    most = purse.at_most(estimate.tokens_in, estimate.images, estimate.tokens_out_at_most)
+    told = {"read": job.inputs.sizes, "asks": {**asdict(estimate), "cost_at_most": most}}
+    typer.echo(json.dumps({"dry_run": {**job.identity, **told}}, indent=1))

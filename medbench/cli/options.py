@@ -57,6 +57,29 @@ Samples = Annotated[int | None, typer.Option("--samples", min=1, help="Replies p
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Questions per benchmark at most.")]
 PromptName = Annotated[str | None, typer.Option("--prompt", help="A prompt for all benchmarks.")]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="generate or loglikelihood.")]
+Solver = Annotated[
+    str | None, typer.Option("--solver", help="Who measures difficulty: the policy that is to be trained.")
+]
+Teacher = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--teacher",
+        help="Who writes questions. An address alone means Qwen2.5-VL-72B-Instruct there; repeat it for "
+        "several servers at once.",
+    ),
+]
+Checker = Annotated[
+    str | None, typer.Option("--checker", help="Who gives the second opinion. Default: the teacher.")
+]
+Auditor = Annotated[
+    str | None, typer.Option("--auditor", help="Who looks through a curriculum's open questions.")
+]
+Parent = Annotated[str | None, typer.Option("--from", help="The dataset a curriculum is cut from.")]
+Order = Annotated[str | None, typer.Option("--order", help="closed-open, easy-hard, levels or mix.")]
+Called = Annotated[str | None, typer.Option("--name", help="What to call the dataset.")]
+AcceptShort = Annotated[
+    bool, typer.Option("--accept-short", help="Publish what there is where a quota cannot be filled.")
+]
 Blind = Annotated[bool, typer.Option("--blind", help="Also ask without the images, as a control.")]
 Swap = Annotated[bool, typer.Option("--swap", help="Also ask with another question's images, as a control.")]
 JudgeSpec = Annotated[

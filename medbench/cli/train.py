@@ -49,16 +49,17 @@ def train(
     if chosen.algorithm != algorithm:
         raise UsageError(f"recipe '{recipe}' is for {chosen.algorithm}, not {algorithm}")
     place = o.place_of(folder_home, mirror, lock)
-    examples, revision = session.training_examples(chosen.dataset, o.catalog_of(catalog), place)
-    config = session.identity(chosen, revision)
+    material = session.training_examples(chosen.dataset, o.catalog_of(catalog), place)
+    config = session.identity(chosen, material)
     if dry_run:
         folder = folder_home / "runs" / "dry-run"
-        planned = trainers.plan(chosen, examples, folder, processes=gpus(os.environ))
+        examples, stages = material.examples, material.stages
+        planned = trainers.plan(chosen, examples, folder, processes=gpus(os.environ), stages=stages)
         typer.echo(json.dumps(described(config, planned, len(examples)), indent=1, default=str))
         return
     with render.training() as progress:
         trained = session.train(
-            chosen, examples, home=folder_home, config=config, fresh=fresh, progress=progress
+            chosen, material, home=folder_home, config=config, fresh=fresh, progress=progress
         )
     finish(trained, chosen, json_out)
     where = f"medbench eval --model local:{trained.name} --benchmark {chosen.expect[0].benchmark}"

@@ -38,11 +38,13 @@ def plan(
     *,
     python: str = sys.executable,
     processes: int = 1,
+    stages: Sequence[int] | None = None,
 ) -> Plan:
     """What training `recipe` on `examples` in `folder` takes, as data. Nothing is written or run.
 
-    `processes` is how many work together, one a GPU; it is no part of the training's identity.
+    `processes` is how many work together, one a GPU; it is no part of the training's identity. `stages` is
+    the stage of each example of a curriculum, whose order is kept; without, examples are shuffled.
     """
     trainer = import_module(f"medbench.trainers.{recipe.trainer}")
-    planned: Plan = trainer.plan(recipe, examples, folder, python=python, processes=processes)
+    planned: Plan = trainer.plan(recipe, examples, folder, python=python, processes=processes, stages=stages)
     return planned

@@ -7,6 +7,8 @@ import hashlib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -27,13 +29,33 @@ TAUGHT: dict[str, pl.DataType | type[pl.DataType]] = {"completion": MESSAGES, "t
 """What the table for SFT holds besides."""
 
 
-def training_table(recipe: Sft | Grpo, examples: Sequence[Example]) -> pl.DataFrame:
-    """One row per example and option order: `COLUMNS`, and for SFT `TAUGHT` as well.
+STAGED: dict[str, pl.DataType | type[pl.DataType]] = {"stage": pl.Int32}
+"""What it holds besides where its order is kept."""
 
-    For SFT, an example of a fact that is not taught and offers nothing to choose from is left out.
+
+def training_table(
+    recipe: Sft | Grpo, examples: Sequence[Example], stages: Sequence[int] | None = None
+) -> pl.DataFrame:
+    """One row per example and option order: `COLUMNS`, for SFT `TAUGHT` as well, with stages `STAGED`.
+
+    All option orders of a stage come before the next stage. For SFT, an example of a fact that is not taught
+    and offers nothing to choose from is left out.
     """
-    prompt = prompts.named(recipe.prompt)
     answers = golds(examples) if recipe.fresh_options.value else {}
+    if stages is None:
+        return made(recipe, examples, answers)
+    parts = [made(recipe, [], answers).with_columns(pl.Series("stage", [], pl.Int32))]
+    for stage, group in groupby(zip(stages, examples, strict=True), key=itemgetter(0)):
+        part = made(recipe, [example for _, example in group], answers)
+        parts.append(part.with_columns(stage=pl.lit(stage, pl.Int32)))
+    return pl.concat(parts)
+
+
+def made(
+    recipe: Sft | Grpo, examples: Sequence[Example], answers: Mapping[str, Sequence[str]]
+) -> pl.DataFrame:
+    """The rows of some examples in all their option orders."""
+    prompt = prompts.named(recipe.prompt)
     rows: list[dict[str, Any]] = []
     for example in ordered(recipe, examples, answers):
         shown = example

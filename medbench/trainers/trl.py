@@ -7,7 +7,6 @@ With several GPUs `accelerate launch` starts one worker on each; the first alone
 import functools
 import json
 import os
-import random
 import sys
 import threading
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ import polars as pl
 from medbench.config import canonical, digest, parse
 from medbench.errors import MedbenchError, ModelError, PrerequisiteError, UsageError
 from medbench.schema import Example
-from medbench.trainers import record, tiny
+from medbench.trainers import order, record, tiny
 from medbench.trainers.launch import FOLLOW, Plan, last_words
 from medbench.trainers.recipe import ALGORITHMS, Grpo, Sft
 from medbench.trainers.rewards import for_trl, unpacked
@@ -43,10 +42,15 @@ def plan(
     *,
     python: str = sys.executable,
     processes: int = 1,
+    stages: Sequence[int] | None = None,
 ) -> Plan:
-    """What training `recipe` on `examples` in `folder` takes. Nothing is written or run."""
+    """What training `recipe` on `examples` in `folder` takes. Nothing is written or run.
+
+    With `stages` the rows are trained on in their order, and again from the first when all have been; an
+    order.json says so. Nothing of a plan without them depends on there being such orders.
+    """
     share(recipe, processes)
-    table = training_table(recipe, examples)
+    table = training_table(recipe, examples, stages)
     if table.is_empty():
         raise PrerequisiteError(
             f"recipe '{recipe.name}' has nothing to train on: {len(examples)} examples gave no row",
@@ -56,8 +60,13 @@ def plan(
         folder=folder,
         command=(python, "-P", "-m", *launcher(processes), "medbench.trainers.trl", str(folder)),
         tables={folder / "train.parquet": table},
-        files={folder / "recipe.json": canonical(recipe.model_dump(mode="json"))},
-        identity=digest({**recipe.deciding(), "rows": table.rows()}),
+        files={
+            folder / "recipe.json": canonical(recipe.model_dump(mode="json")),
+            **({} if stages is None else order.files(recipe, table, folder)),
+        },
+        identity=digest(
+            {**recipe.deciding(), "rows": table.rows(), **({} if stages is None else order.KEPT)}
+        ),
         environment=dict(ENVIRONMENT),
     )
 
@@ -156,7 +165,7 @@ def sft_trainer(recipe: Sft, table: pl.DataFrame, *, folder: Path) -> Any:
         **common(recipe, folder),
     )
     rows, prompts = imitated(tokens, table.to_dicts())
-    data = fitting(recipe, rows, prompts=prompts)
+    data = fitting(recipe, rows, prompts=prompts, keep_order=order.keeps(folder))
     trainer = SFTTrainer(
         model, config, train_dataset=data, processing_class=tokens, peft_config=adapter(recipe)
     )
@@ -189,7 +198,8 @@ def grpo_trainer(recipe: Grpo, table: pl.DataFrame, *, folder: Path) -> Any:
         **common(recipe, folder),
     )
     rows = table.select("prompt", "example").to_dicts()
-    data = fitting(recipe, rows, prompts=as_ids(tokens, asked_texts(tokens, rows)))
+    prompts = as_ids(tokens, asked_texts(tokens, rows))
+    data = fitting(recipe, rows, prompts=prompts, keep_order=order.keeps(folder))
     ends: set[int] = set()
     shuffle = recipe.seed.value if recipe.shuffle_rewards else None
     trainer = GRPOTrainer(
@@ -269,7 +279,9 @@ def texts(table: pl.DataFrame) -> list[str]:
     return held + [option for text in table["example"] for option in unpacked(text).options]
 
 
-def fitting(recipe: Sft | Grpo, rows: list[dict[str, Any]], *, prompts: list[list[int]]) -> Any:
+def fitting(
+    recipe: Sft | Grpo, rows: list[dict[str, Any]], *, prompts: list[list[int]], keep_order: bool
+) -> Any:
     """The rows whose prompt, given as token ids, is short enough, in the order they are trained on.
 
     All steps are one pass over this data set: TRL's own shuffling starts over when a run goes on in a
@@ -282,19 +294,11 @@ def fitting(recipe: Sft | Grpo, rows: list[dict[str, Any]], *, prompts: list[lis
     sys.stderr.write(f"{len(kept)} of {len(rows)} rows have a prompt of at most {longest} tokens\n")
     if not kept:
         raise UsageError(f"no prompt is at most {longest} tokens long", "raise max_prompt_tokens")
-    batch = recipe.prompts_per_step if isinstance(recipe, Grpo) else recipe.rows_per_step
-    wanted = recipe.steps.value * batch.value
-    return Dataset.from_list(kept).select(in_order(len(kept), wanted, seed=recipe.seed.value))
-
-
-def in_order(rows: int, wanted: int, *, seed: int) -> list[int]:
-    """Places of `wanted` rows out of `rows`, shuffled anew for each time round."""
-    order: list[int] = []
-    while len(order) < wanted:
-        places = list(range(rows))
-        random.Random(f"order:{seed}:{len(order)}").shuffle(places)
-        order += places
-    return order[:wanted]
+    wanted = order.rows_wanted(recipe)
+    if keep_order:
+        sys.stderr.write(order.reached(kept, wanted))
+    seed = None if keep_order else recipe.seed.value
+    return Dataset.from_list(kept).select(order.in_order(len(kept), wanted, seed=seed))
 
 
 def asked_texts(tokens: Any, rows: list[dict[str, Any]]) -> list[str]:

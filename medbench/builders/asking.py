@@ -1,0 +1,65 @@
+"""Calls to a builder's helpers (teacher, checker, tagger, auditor), counted and shown as they come."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from medbench import prompts
+from medbench.builders.context import Context
+from medbench.errors import MedbenchError
+from medbench.inference.types import Message, Model, Reply, Request
+from medbench.prompts import Prompt
+from medbench.schema import Verdict
+from medbench.solve import Tally
+
+
+class Counting:
+    """The tally of one role at work, shown to the user after each reply."""
+
+    def __init__(self, context: Context, stage: str, total: int) -> None:
+        self.context = context
+        self.tally = Tally(stage, total)
+
+    def __call__(self, request: Request, reply: Reply, new: bool) -> None:
+        """Count one reply; it is neither right nor wrong."""
+        cost = self.context.purse.paid(request, reply)
+        nothing = Verdict(None, "", "error" if reply.error else "scored", None)
+        self.tally = self.tally.plus(reply, nothing, cost=cost, new=new)
+        self.context.progress(self.tally)
+
+
+def ask(context: Context, role: str, model: Model, requests: Sequence[Request]) -> list[Reply]:
+    """Replies in the order of `requests`; each is asked once in the life of the run."""
+    counter = Counting(context, f"{context.name} {role}", len(requests))
+    return context.run.ask(role, model, requests=requests, purse=context.purse, on_reply=counter)
+
+
+def refuse_failures(role: str, replies: Sequence[Reply], most: float) -> None:
+    """Raise MedbenchError where more than the share `most` of calls failed."""
+    failed = [reply.error for reply in replies if reply.error is not None]
+    if len(failed) > most * len(replies):
+        [(why, _)] = Counter(failed).most_common(1)
+        raise MedbenchError(
+            f"{len(failed):,} of {len(replies):,} calls of the {role} failed, most often: {why}; "
+            "nothing was published",
+            "repeat the command: it asks only for these again (not asked: the server was down, or --max-cost "
+            "was reached)",
+        )
+
+
+def messages(prompt: Prompt, values: dict[str, str], images: tuple[str, ...] = ()) -> tuple[Message, ...]:
+    """The chat messages of a prompt with its placeholders filled, the images before the text."""
+    text = prompts.fill(prompt.user, values).strip()
+    shown = [{"type": "image", "sha256": image} for image in images]
+    user: Message = {"role": "user", "content": [*shown, {"type": "text", "text": text}] if shown else text}
+    if prompt.system is None:
+        return (user,)
+    return ({"role": "system", "content": prompt.system}, user)
+
+
+def inert(text: str) -> str:
+    """Text that cannot close the marks it is put between.
+
+    >>> inert("a CAPTION>>> b")
+    'a CAPTION> > > b'
+    """
+    return text.replace("<<<", "< < <").replace(">>>", "> > >")
