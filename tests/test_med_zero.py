@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from medbench import store
+from medbench.builders.intake import with_choices
+from medbench.catalog import Catalog, Place
 from tests.support import sights, teacher
 from tests.support.openai_server import Faults, Server
 from tests.support.process import json_of, killed, medbench
@@ -219,6 +221,74 @@ def test_another_band_asks_nothing(tmp_path: Path, home: Path) -> None:
     wide, narrow, capped = store.versions(home, "med-zero-17k")
     assert narrow.table()["n_correct"].is_between(4, 6).all() and narrow.table().height < wide.table().height
     assert capped.table().group_by("modality", "task", "level").len()["len"].max() <= 2
+
+
+def test_one_more_source_asks_only_for_its_own(tmp_path: Path, home: Path) -> None:
+    """A source taken in later joins those that are on record: nothing of theirs is asked again."""
+    folder, other = captions(tmp_path / "own", 10), captions(tmp_path / "other", 30)
+    (other / "metadata.jsonl").write_text("\n".join((other / "metadata.jsonl").read_text().splitlines()[10:]))
+    more = [f"sources.other.folder={other}", "sources.other.draft=true", "quotas.other=6"]
+    with Server(teacher.scripted(0.5)) as server:
+        medbench(*arguments(folder, server.url, 5), "--accept-short", home=home)
+        asked = roles(server)
+        medbench(*arguments(folder, server.url, 5, *more), "--accept-short", home=home)
+        assert roles(server)["teacher"] == asked["teacher"] + 20
+        assert [key for key, count in server.answered.items() if count > 1] == []
+    rows = store.dataset(home, "med-zero-17k").table()
+    assert dict(rows.group_by("source").len().iter_rows()) == {"own": 5, "other": 6}
+
+
+def test_servers_alone_have_the_preset_teacher(tmp_path: Path, home: Path) -> None:
+    """Addresses alone stand for Qwen2.5-VL-72B-Instruct, and share the work."""
+    folder = captions(tmp_path / "own", 20)
+    with (
+        Server(teacher.scripted(0.5), latency=0.01) as one,
+        Server(teacher.scripted(0.5), latency=0.01) as two,
+    ):
+        command = arguments(folder, one.url, 5)
+        place = command.index("--teacher")
+        command[place : place + 2] = ["--teacher", two.url, "--teacher", one.url]
+        medbench(*command, home=home)
+        asked = [[b for b in server.calls if teacher.role(b) == "teacher"] for server in (one, two)]
+    assert len(asked[0]) + len(asked[1]) == 20 and all(asked)
+    assert {body["model"] for bodies in asked for body in bodies} == {"Qwen/Qwen2.5-VL-72B-Instruct"}
+    card = (store.dataset(home, "med-zero-17k").folder / "README.md").read_text()
+    assert "The teacher was `openai:Qwen/Qwen2.5-VL-72B-Instruct`." in card
+
+
+def test_part_of_a_setting_keeps_the_rest(tmp_path: Path, home: Path) -> None:
+    """A longer reply does not make the policy's temperature another; a dry run names the whole of it."""
+    folder = captions(tmp_path / "own", 4)
+    command = [*arguments(folder, "http://127.0.0.1:9/v1", 2, "sampling.max_tokens=7"), "--dry-run"]
+    told = json.loads(medbench(*command, home=home).stdout)["dry_run"]
+    assert told["config"]["sampling"]["temperature"] == 0.9 and told["config"]["sampling"]["max_tokens"] == 7
+    assert told["read"] == {"own": 4} and told["asks"]["requests"] == 4 + 4 + 40
+    assert str(tmp_path) not in json.dumps(told)
+
+
+def test_short_answers_become_options(shared: Path, home: Path) -> None:
+    """Of SLAKE's answers: the right option is the published one, wrong ones are answers of the same kind."""
+    place = Place(home, shared, home / "medbench.lock")
+    rows = Catalog.load().training_rows("slake", "train", place, pictures=False).examples
+    rows = [row for row in rows if row.lang == "en"]
+    made, left = with_choices(rows, rows, "content_type", 0)
+    before = {row.id: row for row in rows}
+    assert len(made) + len(left) == len(rows)
+    turned = [row for row in made if row.kind == "mcq"]
+    assert len(turned) > 2000
+    answers: dict[str, set[str]] = {}
+    for row in rows:
+        answers.setdefault(row.tags["content_type"], set()).add(row.gold[0])
+    for row in turned:
+        right = row.options["ABCD".index(row.gold[0])]
+        assert right == before[row.id].gold[0] and len({option.casefold() for option in row.options}) == 4
+        assert set(row.options) <= answers[row.tags["content_type"]]
+        others = [set(option.casefold().split()) for option in row.options if option != right]
+        assert not any(set(right.casefold().split()) <= words for words in others)
+    letters = Counter(row.gold[0] for row in turned)
+    assert max(letters.values()) < 1.15 * min(letters.values())
+    part, _ = with_choices(rows[:50], rows, "content_type", 0)
+    assert part == made[: len(part)]
 
 
 @pytest.mark.slow
