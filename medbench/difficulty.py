@@ -13,7 +13,7 @@ import polars as pl
 from medbench import prompts
 from medbench.config import digest
 from medbench.inference.purse import Purse
-from medbench.inference.types import Model
+from medbench.inference.types import Model, kind_of_fault
 from medbench.prompts import Prompt
 from medbench.runs import Run
 from medbench.schema import Example, as_row
@@ -202,7 +202,8 @@ def tabled(verdicts: pl.DataFrame, examples: Sequence[Example], rollouts: Rollou
         schema_overrides={"example": pl.String, "content": pl.String},
     )
     ordered = verdicts.join(known, on="example").sort("place", "sample")
-    return ordered.with_columns(**same).select(list(SAMPLE)).cast(dict(SAMPLE))  # type: ignore[arg-type]
+    errors = pl.col("error").map_elements(kind_of_fault, return_dtype=pl.String)
+    return ordered.with_columns(**same, error=errors).select(list(SAMPLE)).cast(dict(SAMPLE))  # type: ignore[arg-type]
 
 
 def table(samples: pl.DataFrame) -> pl.DataFrame:

@@ -120,7 +120,7 @@ def test_a_failed_call_is_unscored(home: Path) -> None:
         ]
         assert (rows[0]["pass_rate"], rows[0]["low"], rows[0]["high"]) == (None, 0.0, 1.0)
         assert rows[1]["pass_rate"] == 1.0
-        assert found.samples.filter(pl.col("error") == "down").height == 5
+        assert found.samples.filter(pl.col("error") == "call failed").height == 5
         assert (
             found.samples.filter(pl.col("error").is_not_null() & pl.col("correct").is_not_null()).height == 0
         )

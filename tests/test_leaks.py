@@ -73,11 +73,15 @@ def test_words_that_give_a_test_away(test: Example, item: Example, how: str | No
 
 
 def test_words_are_no_evidence_of_an_image() -> None:
-    """A short question about an image is asked of many; a long one is told by its words."""
+    """A short question about an image is asked of many; a long one is told by its words.
+
+    So is one without an image whose options all come back, though a picture was put beside it.
+    """
     short, long = "Is there a fracture of the left hip in this picture?", f"{STEM} {STEM}"
     for shown in [("1",), ()], [(), ("2",)], [("1",), ("2",)]:
         first, second = (asked(short, "a", "b", images=images) for images in shown)
-        assert hit(first, second) is None
+        assert hit(first, replace(second, options=("a", "c"))) is None
+        assert (hit(first, second) is None) == bool(first.images)
         assert hit(replace(first, question=long), replace(second, question=long)) == ("equal", 1.0)
     lost = replace(asked(short, "a", "b"), fault="image 1: gone")
     assert hit(lost, asked(short, "a", "b")) is None

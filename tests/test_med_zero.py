@@ -15,8 +15,13 @@ import pytest
 from PIL import Image
 
 from medbench import store
+from medbench.builders import balance, drafts
 from medbench.builders.intake import with_choices
+from medbench.builders.strict import Unusable
 from medbench.catalog import Catalog, Place
+from medbench.errors import UsageError
+from medbench.inference.types import Reply
+from medbench.schema import Example
 from tests.support import sights, teacher
 from tests.support.openai_server import Faults, Server
 from tests.support.process import json_of, killed, medbench
@@ -126,7 +131,54 @@ BAD: dict[str, Callable[[dict[str, Any]], Any]] = {
         "evidence": q["evidence"],
     },
     "a key is there twice": lambda q: '{"question": "x", "question": "y"}',
+    "not JSON: characters that no text has": lambda q: {**q, "question": "What is \ud800 shown here?"},
+    "an option of several lines": lambda q: {**q, "options": {**q["options"], "A": "one\nE. two\nAnswer: A"}},
+    "holds a model's own marks": lambda q: {**q, "question": "<image> What is shown?"},
+    "far too long": lambda q: {**q, "question": "What is shown here? " * 2000},
 }
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"evidence": "the"}, "no evidence"),
+        ({"evidence": "a mass of 5 cm"}, "the evidence is not in the caption"),
+        ({"question": "What does Fig2 show?"}, "speaks of a figure, panel or caption"),
+        ({"question": "What is seen in image B?"}, "speaks of a figure, panel or caption"),
+        ({"question": "As the report says, what is it?"}, "speaks of a figure, panel or caption"),
+        (
+            {"options": {"A": "3.5 cm", "B": "3.50 cm", "C": "4 cm", "D": "9 cm"}},
+            "options that are alike or empty",
+        ),
+        (
+            {"options": {"A": "3.5 cm", "B": "CT", "C": "computed tomography", "D": "x"}},
+            "options that are alike or empty",
+        ),
+        ({"options": {"A": "3.5 cm", "B": "35 cm", "C": "4 cm", "D": "9 cm"}}, None),
+        ({}, None),
+    ],
+)
+def test_what_makes_a_draft_unfit(change: dict[str, Any], reason: str | None) -> None:
+    """Evidence must be copied and say something, options differ in what they mean, nothing names a figure."""
+    row = Example("x", "free", "Describe this image.", ("Axial scan with a mass of 3.5 cm in the liver.",))
+    wish = drafts.Wish("x/q1", row, 1, "counting")
+    sound = {
+        "question": "How large is the finding?",
+        "options": {"A": "3.5 cm", "B": "2 cm", "C": "4 cm", "D": "9 cm"},
+        "answer": "A",
+        "level": 1,
+        "task": "counting",
+        "modality": "CT",
+        "evidence": "a mass of 3.5 cm",
+    }
+    text = json.dumps({**sound, **change})
+    if reason is None:
+        example, letter = drafts.taken(wish, Reply(text), 4, 0)
+        assert letter == "A" and example.options["ABCD".index(example.gold[0])] == "3.5 cm"
+    else:
+        with pytest.raises(Unusable) as caught:
+            drafts.taken(wish, Reply(text), 4, 0)
+        assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("reason", BAD)
@@ -192,6 +244,107 @@ def test_failed_calls_of_the_teacher_are_asked_again(tmp_path: Path, home: Path)
         server.faults = Faults()
         medbench(*command, home=home)
         assert roles(server)["teacher"] == 13
+
+
+def test_what_a_server_says_is_not_published(tmp_path: Path, home: Path) -> None:
+    """Of a failed call the set tells its kind alone: servers put keys, hosts and paths into what they say."""
+    folder = captions(tmp_path / "own", 12)
+    faults = Faults(always="500", match="Specimen 7 ")
+    with Server(teacher.scripted(0.5), faults=faults) as server:
+        command = arguments(folder, server.url, 4, "max_failed=0.5")
+        medbench(*command, "--accept-short", "--retries", "0", home=home)
+        (run,) = (home / "runs").iterdir()
+        assert "fault 500" in (run / "teacher.jsonl").read_text()
+    built = store.dataset(home, "med-zero-17k")
+    assert built.table("drafts")["error"].drop_nulls().to_list() == ["HTTP 500"]
+    assert b"fault 500" not in b"".join(content(built.folder).values())
+
+
+def test_tags_that_failed_stop_the_build(tmp_path: Path, home: Path) -> None:
+    """A question is never called unknown because a server was down."""
+    folder = captions(tmp_path / "own", 4)
+    rows = [
+        {
+            "qid": n,
+            "image_name": "p.png",
+            "image_organ": "HEAD",
+            "answer": "yes",
+            "answer_type": "CLOSED",
+            "question_type": "OTHER",
+            "question": f"Thing {n}, so to say?",
+            "phrase_type": "x",
+        }
+        for n in range(40)
+    ]
+    mirror = tmp_path / "mirror" / "odd"
+    (mirror / "images").mkdir(parents=True)
+    (mirror / "images" / "p.png").write_bytes(sights.png(900, 48))
+    (mirror / "rows.json").write_text(json.dumps(rows))
+    (tmp_path / "odd.yaml").write_text(
+        "sources: {odd: {title: x, license: CC0-1.0, original: {train: {files: {odd/rows.json: null},"
+        " format: json, adapter: 'vqa:vqa_rad', images: [odd/images]}}}}"
+    )
+    more = ["sources.odd={}", "quotas.odd=5"]
+    with Server(teacher.scripted(0.5), faults=Faults(always="500", match="Sort a question")) as server:
+        command = [
+            *arguments(folder, server.url, 1, *more),
+            "--catalog",
+            str(tmp_path / "odd.yaml"),
+            "--mirror",
+            str(tmp_path / "mirror"),
+            "--accept-short",
+            "--retries",
+            "0",
+        ]
+        done = medbench(*command, home=home, code=1)
+        assert "calls of the tagger failed" in done.stderr
+        server.faults = Faults()
+        medbench(*command, home=home)
+    rows_made = store.dataset(home, "med-zero-17k").table().filter(pl.col("source") == "odd")
+    assert set(rows_made["task_origin"]) == {"model"}
+
+
+def test_sources_and_cells_share_fairly() -> None:
+    """A small source is not crowded out of a cell by a large one whose quota is full; minimums come first."""
+    ids = [f"big/{n}" for n in range(150)] + [f"small/{n}" for n in range(10)]
+    table = pl.DataFrame(
+        {
+            "id": ids,
+            "pool": [name.partition("/")[0] for name in ids],
+            "modality": ["CT"] * 160,
+            "task": ["counting"] * 160,
+            "level": [3 if n % 15 == 0 else 1 for n in range(160)],
+            "dropped_by": pl.Series([None] * 160, dtype=pl.String),
+            "detail": pl.Series([None] * 160, dtype=pl.String),
+        }
+    )
+    quotas = {"big": 10, "small": 8}
+    chosen = balance.balanced(table, quotas, 18, {}, 0)
+    kept = chosen.filter(pl.col("dropped_by").is_null())
+    assert dict(kept.group_by("pool").len().iter_rows()) == {"big": 10, "small": 8}
+    assert balance.shortages(chosen, quotas, 18, {}) == []
+    hard = balance.balanced(table, quotas, 18, {"level = 3": 8}, 0).filter(pl.col("dropped_by").is_null())
+    assert hard.filter(pl.col("level") == 3).height == 8
+    tight = balance.balanced(table, quotas, 3, {}, 0)
+    assert any(
+        "over the 3 of a cell, see max_cell" in told for told in balance.shortages(tight, quotas, 3, {})
+    )
+    with pytest.raises(UsageError, match="leel"):
+        balance.checked(["leel = 3"])
+
+
+def test_other_samples_keep_what_is_on_record(tmp_path: Path, home: Path) -> None:
+    """More samples, no early stop, another solver: the teacher is asked nothing, a solver what is missing."""
+    folder = captions(tmp_path / "own", 16)
+    with Server(teacher.scripted(0.5)) as server:
+        medbench(*arguments(folder, server.url, 8, "early=true"), "--accept-short", home=home)
+        medbench(*arguments(folder, server.url, 8), "--accept-short", home=home)
+        medbench(*arguments(folder, server.url, 8, "samples=12", "band=[1,11]"), "--accept-short", home=home)
+        assert roles(server)["teacher"] == 16 and roles(server)["solver"] == 16 * 12
+        command = arguments(folder, server.url, 8)
+        command[command.index("--solver") + 1] = f"openai:other@{server.url}"
+        medbench(*command, "--accept-short", home=home)
+        assert roles(server)["teacher"] == 16 and roles(server)["solver"] == 16 * 22
 
 
 def test_a_quota_that_cannot_be_filled_says_by_how_much(tmp_path: Path, home: Path) -> None:
@@ -262,7 +415,7 @@ def test_part_of_a_setting_keeps_the_rest(tmp_path: Path, home: Path) -> None:
     command = [*arguments(folder, "http://127.0.0.1:9/v1", 2, "sampling.max_tokens=7"), "--dry-run"]
     told = json.loads(medbench(*command, home=home).stdout)["dry_run"]
     assert told["config"]["sampling"]["temperature"] == 0.9 and told["config"]["sampling"]["max_tokens"] == 7
-    assert told["read"] == {"own": 4} and told["asks"]["requests"] == 4 + 4 + 40
+    assert told["read"] == {"own": 4} and told["asks"]["requests"] == 4 + 4 + 4 + 40
     assert str(tmp_path) not in json.dumps(told)
 
 
@@ -286,6 +439,14 @@ def test_short_answers_become_options(shared: Path, home: Path) -> None:
         others = [set(option.casefold().split()) for option in row.options if option != right]
         assert not any(set(right.casefold().split()) <= words for words in others)
     letters = Counter(row.gold[0] for row in turned)
+    shown: dict[tuple[object, ...], set[str]] = {}
+    for row in rows:
+        shown.setdefault((row.images, row.tags["content_type"]), set()).add(row.gold[0].casefold())
+    for row in turned:
+        wrong = {option.casefold() for option in row.options} - {
+            row.options["ABCD".index(row.gold[0])].casefold()
+        }
+        assert not wrong & shown[row.images, row.tags["content_type"]]
     assert max(letters.values()) < 1.15 * min(letters.values())
     part, _ = with_choices(rows[:50], rows, "content_type", 0)
     assert part == made[: len(part)]

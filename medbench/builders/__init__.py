@@ -8,7 +8,8 @@ A builder is a module with a config class and
     build(config, inputs, context)   asks and selects
 
 `BUILDERS` names them; a dataset of the catalog says which one makes it, with which settings. Fields named
-in a config's `SELECTS` only choose among what was asked, so changing them asks nothing anew.
+in a config's `SELECTS` choose among what was asked, or are in every request: changing them asks for nothing
+that is on record.
 """
 
 import re
@@ -61,15 +62,20 @@ class Job:
 
     @property
     def asking(self) -> dict[str, Any]:
-        """What the run's folder is named by, models aside.
+        """What the run's folder is named by.
 
-        With fields that only select, the data are left out as well: each request says what it rests on.
+        With fields that only select, data and models are left out as well: each request says what it is asked
+        of whom.
         """
-        selects: set[str] = set(getattr(self.config, "SELECTS", ()))
-        if not selects:
+        if not self.selects:
             return self.identity
-        kept = self.config.model_dump(mode="json", exclude=selects)
+        kept = self.config.model_dump(mode="json", exclude=self.selects)
         return {**self.identity, "config": kept, "data": "by request"}
+
+    @property
+    def selects(self) -> set[str]:
+        """The fields of its config that choose among what was asked, or that each request has in it."""
+        return set(getattr(self.config, "SELECTS", ()))
 
     @property
     def terms(self) -> dict[str, Source]:
@@ -127,7 +133,7 @@ def whole(kind: type[Config], given: Mapping[str, Any], settings: Sequence[str])
 
 def titled(title: str, catalog: Catalog) -> str:
     """A name for a dataset that is a plain word and nobody else's."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", title):
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}", title):
         raise UsageError(f"--name '{title}' is no name", "a name has letters, digits, '-', '_' and '.' only")
     if title in catalog.datasets or title in catalog.benchmarks:
         raise UsageError(f"--name '{title}' is the name of something in the catalog", "choose another")
@@ -159,7 +165,8 @@ def build(
     """
     module, _ = BUILDERS[job.row.builder]
     shown = {role: public_name(model.name) for role, model in models.items()}
-    config = {**job.asking, **{role: model.name for role, model in models.items()}}
+    names = {role: model.name for role, model in models.items()}
+    config = job.asking if job.selects else {**job.asking, **names}
     home = job.place.home
     with open_run(home, f"build-{job.name}", config=config, fresh=fresh) as run:
         context = Context(job.name, run, models, purse or Purse(), progress, short)
@@ -179,5 +186,6 @@ def build(
             identity={**job.identity, "data": {**job.inputs.revisions, **outcome.read}, **shown},
             notes=outcome.notes,
         )
-        run.seal({}, {"kind": "build", "dataset": job.name, "version": built.version, "notes": outcome.notes})
+        told = {"kind": "build", "dataset": job.name, "version": built.version, "notes": outcome.notes}
+        run.seal({}, {**told, "models": names})
     return built

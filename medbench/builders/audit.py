@@ -15,7 +15,7 @@ from medbench.builders import asking, strict
 from medbench.builders.context import Context
 from medbench.builders.strict import Unusable
 from medbench.config import Config
-from medbench.inference.types import Reply, Request, Sampling
+from medbench.inference.types import Reply, Request, Sampling, kind_of_fault
 from medbench.schema import Example, records
 
 PROMPT = "audit-pair"
@@ -104,7 +104,7 @@ def audit(context: Context, rows: pl.DataFrame, sampling: Sampling, max_failed: 
         except Unusable as problem:
             reason = problem.reason
         edit = found[example.id].edit if reason is None else None
-        said = (reply.text, reply.finish, reply.error, reply.tokens_in, reply.tokens_out)
+        said = (reply.text, reply.finish, kind_of_fault(reply.error), reply.tokens_in, reply.tokens_out)
         lines.append((example.id, context.shown("auditor"), wording(), *said, edit, reason))
     table = pl.DataFrame(lines, schema=AUDIT, orient="row")
     why = {one: "dropped by the auditor" for one, said in found.items() if said.edit == "drop"}

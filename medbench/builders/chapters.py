@@ -10,6 +10,8 @@ from medbench.inference.purse import Purse
 BAR = 40
 """Characters of the longest bar."""
 
+UNCOUNTED = dict.fromkeys(("tokens in", "tokens out"), "not counted by the server")
+
 CELLS = 30
 """Cells that the card shows; all are in `cells.parquet`."""
 
@@ -19,6 +21,7 @@ def pass_counts(table: pl.DataFrame, samples: int) -> str:
     if "n_correct" not in table.columns or not table["n_correct"].count():
         return "No question was put to the solver."
     whole = table.filter(pl.col("n_scored") == samples)
+    kept_all = table.filter(pl.col("dropped_by").is_null())
     kept = whole.filter(pl.col("dropped_by").is_null())
     counts = [
         (n, whole.filter(pl.col("n_correct") == n).height, kept.filter(pl.col("n_correct") == n).height)
@@ -28,6 +31,8 @@ def pass_counts(table: pl.DataFrame, samples: int) -> str:
     rows = [(n, measured, stay, "█" * round(BAR * measured / top)) for n, measured, stay in counts]
     drawn = pl.DataFrame(rows, schema=["right", "measured", "kept", "share"], orient="row")
     told = cards.markdown(drawn, {"right": f"right of {samples}"})
+    if failed := kept_all.filter(pl.col("n_scored") < pl.col("n_samples")).height:
+        told += f"\n\n{failed:,} more were kept though calls for them failed; they are not in the table."
     if stopped := table.filter(pl.col("stopped")).height:
         told += (
             f"\n\n{stopped:,} questions were sure to be in or out of the band before all {samples} samples "
@@ -98,8 +103,9 @@ def spent(tables: Mapping[str, pl.DataFrame], tagging: Sequence[tuple[int, int]]
     counts["tagger"] = (len(tagging), sum(t for t, _ in tagging), sum(t for _, t in tagging))
     priced = purse.per_million_in or purse.per_million_out
     rows = [
-        {"role": role, "calls": calls, "tokens in": read, "tokens out": written}
-        | ({"US$": f"{purse.cost(read, written):.2f}"} if priced else {})
+        {"role": role, "calls": calls}
+        | ({"tokens in": f"{read:,}", "tokens out": f"{written:,}"} if read or written else UNCOUNTED)
+        | ({"US$": f"{purse.cost(read, written):.2f}" if read or written else "not known"} if priced else {})
         for role, (calls, read, written) in counts.items()
         if calls
     ]

@@ -18,10 +18,10 @@ from medbench.adapters import defects
 from medbench.adapters.orders import lettered, turned
 from medbench.builders import strict
 from medbench.builders.asking import inert, messages
-from medbench.builders.leaks import words
+from medbench.builders.leaks import within, words
 from medbench.builders.strict import Unusable
 from medbench.config import Config, digest
-from medbench.inference.types import Reply, Request, Sampling
+from medbench.inference.types import Reply, Request, Sampling, kind_of_fault
 from medbench.schema import LETTERS, Example
 
 COPIED = 8
@@ -33,12 +33,19 @@ LONGER = 2.0
 WORDY = 5
 
 GIVEAWAY = re.compile(
-    r"\bfig(?:ure|s)?\b\.?|\bcaptions?\b|\blegend\b|\b(?:sub)?panels?\b|\([a-h]\)"
-    r"|\b(?:according to|described in|mentioned in|stated in|based on) the "
-    r"(?:text|description|report|article|study)",
+    r"\b(?:sub-?)?fig(?:ure)?s?\b|\b(?:sub-?)?fig(?:ure)?s?\.? ?\d|\b(?:sub-?)?panels?\b"
+    r"|\bcaptions?\b|\blegend\b|\([a-h]\)|\b(?:image|part|picture)s? [b-h]\b"
+    r"|\b(?:according to|as|described in|mentioned in|stated in|based on) the "
+    r"(?:text|description|report|article|study|passage|paper)\b",
     re.IGNORECASE,
 )
 """What only a reader of the article has: figures, panels, the caption itself."""
+
+MARKS = re.compile(r"<image|<\||\|>|<(?:im|vision|img)", re.IGNORECASE)
+"""What models and trainers take for a place of an image or the end of a turn."""
+
+PROOF = 3
+"""Words that evidence must have, unless they are the answer's."""
 
 OTHERS = re.compile(r"\b(?:all|none|both|any|neither|two) of (?:the|these)\b|\bthe above\b", re.IGNORECASE)
 
@@ -169,6 +176,10 @@ def question(wish: Wish, draft: Draft, options: int) -> Example:
         raise Unusable("not exactly one right option")
     if not draft.question.strip():
         raise Unusable("no question")
+    if any("\n" in option for option in draft.options.values()):
+        raise Unusable("an option of several lines")
+    if MARKS.search("\n".join([draft.question, *draft.options.values()])):
+        raise Unusable("holds a model's own marks")
     return replace(
         wish.row,
         id=wish.id,
@@ -183,7 +194,7 @@ def faults(wish: Wish, draft: Draft, example: Example) -> Iterator[str]:
     """What is wrong with a draft, the plainest first."""
     if draft.task != wish.task or draft.level != wish.level:
         yield "not the task and level asked for"
-    if defects(example) or len({words(option) for option in example.options}) < len(example.options):
+    if defects(example) or len({same(option) for option in example.options}) < len(example.options):
         yield "options that are alike or empty"
     if any(OTHERS.search(option) for option in example.options):
         yield "an option speaks of the others"
@@ -202,17 +213,22 @@ def faults(wish: Wish, draft: Draft, example: Example) -> Iterator[str]:
         yield "the answer stands in the question"
     if len(right) >= WORDY and len(right) > LONGER * max(map(len, wrong)):
         yield "the right option stands out by its length"
-    evidence = words(draft.evidence)
-    if not evidence:
+    evidence = spoken(draft.evidence)
+    if not evidence or (len(evidence) < PROOF and not set(right) <= set(words(draft.evidence))):
         yield "no evidence"
-    elif not within(evidence, caption):
+    elif not within(evidence, spoken(wish.caption)):
         yield "the evidence is not in the caption"
 
 
-def within(part: Sequence[str], whole: Sequence[str]) -> bool:
-    """Whether words stand in a text, in a row."""
-    n = len(part)
-    return any(list(part) == list(whole[at : at + n]) for at in range(len(whole) - n + 1))
+def spoken(text: str) -> tuple[str, ...]:
+    """The words of a text as they are copied: case and marks around a word left out, "3.5" kept whole."""
+    bare = (word.strip(".,;:!?()[]\"'`*") for word in text.casefold().split())
+    return tuple(word for word in bare if word)
+
+
+def same(option: str) -> object:
+    """Equal for options that say the same: other case and marks, "3.50" for 3.5, two names of a modality."""
+    return taxonomy.known_modality(option) or words(re.sub(r"(\d\.\d*?)0+\b", r"\1", option))
 
 
 def drafted(
@@ -238,7 +254,7 @@ def drafted(
             "prompt": known,
             "reply": reply.text,
             "finish": reply.finish,
-            "error": reply.error,
+            "error": kind_of_fault(reply.error),
             "tokens_in": reply.tokens_in,
             "tokens_out": reply.tokens_out,
             "letter": letter,
@@ -317,7 +333,17 @@ def opinions(examples: Sequence[Example], replies: Sequence[Reply], checker: str
     """All second opinions as table CHECK."""
     known = f"check-support@{prompts.named('check-support', 'checker').hash}"
     rows = [
-        (e.id, checker, known, e.gold[0], r.text, r.error, r.tokens_in, r.tokens_out, opinion(e, r))
+        (
+            e.id,
+            checker,
+            known,
+            e.gold[0],
+            r.text,
+            kind_of_fault(r.error),
+            r.tokens_in,
+            r.tokens_out,
+            opinion(e, r),
+        )
         for e, r in zip(examples, replies, strict=True)
     ]
     return pl.DataFrame(rows, schema=CHECK, orient="row")

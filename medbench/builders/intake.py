@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 from random import Random
 
 import pydantic
 
 from medbench import catalog as catalogs
-from medbench.builders.leaks import words
+from medbench.builders.leaks import within, words
 from medbench.catalog import Catalog, Loaded, Place, Source
 from medbench.config import Config, digest
 from medbench.errors import UsageError
@@ -28,6 +30,25 @@ LONGEST = 6
 """Words of an answer that can become an option."""
 
 
+NOT_STATED = "not stated"
+
+TWINS = 0.85
+"""Likeness in spelling from which two answers are one, misspelt."""
+
+SAME = (
+    frozenset({"mri", "mr", "t1", "t2", "flair", "t1wi", "t2wi"}),
+    frozenset({"black", "dark", "hypodense", "hypointense", "hypodensity"}),
+    frozenset({"white", "bright", "hyperdense", "hyperintense", "hyperdensity"}),
+    frozenset({"head", "brain", "skull"}),
+    frozenset({"axial", "transverse", "transversal", "transection"}),
+    frozenset({"coronal", "frontal"}),
+)
+"""Words of which several can be right at once: a kind and what it is part of, or two names of one thing."""
+
+Said = tuple[str, ...]
+"""The words of an answer."""
+
+
 class Intake(Config):
     """How one source is taken in."""
 
@@ -41,7 +62,7 @@ class Intake(Config):
     """A tag: open and closed answers become four options, the wrong ones other answers with the same tag."""
     folder: Path | None = pydantic.Field(None, exclude=True)
     """Images with captions of your own instead of a source of the catalog. Never published."""
-    licence: str = "not stated"
+    licence: str = NOT_STATED
     """Terms of that folder."""
 
 
@@ -97,7 +118,7 @@ def opened(
         if not quotas.get(name):
             continue
         source = described(name, intake, catalog)
-        if not source.redistribute and name not in accept:
+        if not source.redistribute and name not in accept and intake.folder is None:
             notes.append(
                 f"{name} is left out ({quotas[name]:,} questions): {source.license}. "
                 f"--set 'accept=[{name}]' takes it in."
@@ -125,6 +146,7 @@ def described(name: str, intake: Intake, catalog: Catalog) -> Source:
             license=intake.licence,
             folder=folder,
             adapter="captions:pairs",
+            redistribute=intake.licence != NOT_STATED,
         )
     source = catalog.source(name)
     if why := NEVER.get(name) or next(
@@ -153,21 +175,28 @@ def with_choices(
     """Questions whose short answers became one of four options, and why others could not.
 
     Wrong options are answers to those questions of `among` that have the same value of `tag`, drawn by a
-    seeded hash. Other kinds of questions stay as they are, and closed ones for which there are no options.
+    seeded hash: none that may be right too, nor one that another question on the same image has. Other kinds
+    of questions stay as they are, and closed ones for which there are no options.
     """
-    answers: dict[str, dict[tuple[str, ...], str]] = {}
+    answers: dict[str, dict[Said, str]] = {}
+    shown: dict[tuple[object, ...], set[Said]] = {}
     for example in among:
-        if example.kind in ("open", "closed") and len(said := words(example.gold[0])) <= LONGEST and said:
-            answers.setdefault(example.tags.get(tag, ""), {}).setdefault(said, example.gold[0])
+        if example.kind in ("open", "closed"):
+            said, value = words(example.gold[0]), example.tags.get(tag, "")
+            shown.setdefault((example.images, value), set()).add(said)
+            if said and len(said) <= LONGEST:
+                answers.setdefault(value, {}).setdefault(said, example.gold[0])
     made, left = [], {}
     for example in examples:
         if example.kind not in ("open", "closed"):
             made.append(example)
             continue
-        group = answers.get(example.tags.get(tag, ""), {})
-        own = {words(gold) for gold in example.gold}
-        others = [text for said, text in sorted(group.items()) if not alike(said, own)]
-        if words(example.gold[0]) in group and example.tags.get(tag) and len(others) >= OFFERED - 1:
+        value = example.tags.get(tag, "")
+        group, right = answers.get(value, {}), {words(gold) for gold in example.gold}
+        seen = shown.get((example.images, value), set()) | right
+        others = [text for said, text in sorted(group.items()) if not any(alike(said, one) for one in seen)]
+        told = within(words(example.gold[0]), words(example.question))
+        if words(example.gold[0]) in group and value and len(others) >= OFFERED - 1 and not told:
             made.append(offering(example, others, seed))
         elif example.kind == "closed":
             made.append(example)
@@ -176,9 +205,17 @@ def with_choices(
     return made, left
 
 
-def alike(said: tuple[str, ...], own: set[tuple[str, ...]]) -> bool:
-    """Whether an answer holds, or is held in, a right one: "lung" is no wrong option beside "left lung"."""
-    return any(set(said) <= set(gold) or set(gold) <= set(said) for gold in own)
+@cache
+def alike(said: Said, right: Said) -> bool:
+    """Whether an answer may be right where another is.
+
+    It holds the other or is held in it, is spelt nearly like it, or stands beside it in `SAME`.
+    """
+    if set(said) <= set(right) or set(right) <= set(said):
+        return True
+    if any(group & set(said) and group & set(right) for group in SAME):
+        return True
+    return SequenceMatcher(None, " ".join(said), " ".join(right)).ratio() >= TWINS
 
 
 def offering(example: Example, others: Sequence[str], seed: int) -> Example:

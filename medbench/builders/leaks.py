@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -132,7 +132,7 @@ class Leaks:
     def hits(self, example: Example) -> Iterator[Leak]:
         """The test questions that `example` leaks, what it gives away most of first."""
         stem = words(example.question)
-        if not stem or (of_image(example) and len(stem) < self.GENERIC):
+        if not stem:
             return
         for how, score, number in self.alike(stem, example.question):
             sizes = len(stem), len(self.stems[number])
@@ -176,9 +176,11 @@ class Leaks:
     def agree(self, size: int, example: Example, test: Example, equal: bool) -> bool:
         """Whether the options of two questions bear out what short stems suggest."""
         options, theirs = option_words(example), option_words(test)
+        common, fewer = len(options & theirs), min(len(options), len(theirs))
+        if of_image(example) != of_image(test):
+            return bool(options and theirs) and not options & theirs <= YES_NO and common == fewer
         if not options or not theirs or (not equal and min(options, theirs, key=len) <= YES_NO):
             return size >= self.GRAM
-        common, fewer = len(options & theirs), min(len(options), len(theirs))
         return common == fewer if not equal and size < self.GRAM else 2 * common >= fewer
 
 
@@ -210,3 +212,9 @@ def sequences(stem: Stem, size: int) -> set[int]:
 def option_words(example: Example) -> frozenset[Stem]:
     """The options of a question as words, in no order."""
     return frozenset(words(option) for option in example.options)
+
+
+def within(part: Sequence[str], whole: Sequence[str]) -> bool:
+    """Whether words stand in a text, in a row."""
+    n = len(part)
+    return any(list(part) == list(whole[at : at + n]) for at in range(len(whole) - n + 1))

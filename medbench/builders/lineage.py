@@ -38,7 +38,8 @@ def traced(pools: Mapping[str, Pool], made: Made, chosen: pl.DataFrame) -> pl.Da
     said = pl.concat(made.drafts).select("id", "source_row", "teacher", teacher_prompt="prompt")
     said = said.with_columns(drafted=pl.lit(value=True))
     licences: Mapping[str, str] = {name: pool.source.license for name, pool in pools.items()}
-    own = {e.id: e.tags["licence"] for e in made.examples if "licence" in e.tags}
+    tags = chosen.select("id", pl.col("tags")).explode("tags").unnest("tags")
+    own = dict(tags.filter(pl.col("name") == "licence").select("id", "value").iter_rows())
     chosen_from = {e.id for e in made.examples if e.kind == "mcq"} - {
         e.id for pool in pools.values() for e in pool.loaded.examples if e.kind == "mcq"
     }

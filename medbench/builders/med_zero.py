@@ -12,16 +12,17 @@ lists and every other number here are our reconstruction. docs/med-zero.md walks
 Leaks go before anything is asked about them, so that the quotas are filled by what stays.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import polars as pl
 import pydantic
 
-from medbench import difficulty, prompts, store, taxonomy
+from medbench import difficulty, prompts, taxonomy
 from medbench.adapters import Drop
-from medbench.builders import asking, bands, chapters, contamination, drafts, intake, steps, tagging
+from medbench.builders import asking, balance, bands, chapters, contamination, drafts, intake, steps, tagging
 from medbench.builders.contamination import Tests
 from medbench.builders.context import Context, Outcome
 from medbench.builders.intake import Intake, Pool
@@ -47,13 +48,14 @@ class MedZero(Config):
 
     SELECTS: ClassVar[frozenset[str]] = frozenset(
         {
-            *("sources", "quotas", "accept", "tries", "chunk", "band", "max_cell", "cells", "against"),
+            *("sources", "quotas", "accept", "tries", "chunk", "per_image", "options", "teaching", "check"),
+            *("checking", "prompt", "samples", "sampling", "band", "early", "max_cell", "cells", "against"),
             *("also_here", "max_spoiled", "max_failed"),
         }
     )
     sources: dict[str, Intake]
     """What is taken from where. Reconstruction."""
-    quotas: dict[str, int]
+    quotas: dict[str, Annotated[int, pydantic.Field(ge=0)]]
     """Questions that each source has in the end; none or 0 leaves it out. Reconstruction."""
     accept: tuple[str, ...] = ()
     """Sources to be taken in though their terms are unclear or forbid passing rows on."""
@@ -96,12 +98,22 @@ class MedZero(Config):
 
     @pydantic.model_validator(mode="after")
     def sensible(self) -> "MedZero":
-        """Refuse quotas of sources there are none of, and a band that no count can be in."""
-        if strange := sorted(set(self.quotas) - set(self.sources)):
-            raise ValueError(f"quotas names '{strange[0]}', sources does not")
+        """Refuse names that are none, samples that are all alike, and a band that no count can be in."""
+        for field in ("quotas", "accept"):
+            if strange := sorted(set(getattr(self, field)) - set(self.sources)):
+                raise ValueError(f"{field} names '{strange[0]}', sources does not")
+        if odd := [name for name in self.sources if not re.fullmatch(r"[A-Za-z0-9_][\w.-]{0,80}", name)]:
+            raise ValueError(f"'{odd[0]}' is no name for a source")
+        if self.samples > 1 and not self.sampling.temperature:
+            raise ValueError("at temperature 0 all samples are alike: set sampling.temperature")
         if not 0 <= self.band[0] <= self.band[1] <= self.samples:
             raise ValueError(f"band must lie within 0 and {self.samples} samples, the lower first")
         return self
+
+    @property
+    def most(self) -> int:
+        """Questions that one cell may have."""
+        return max(int(self.max_cell * sum(self.quotas.values())), 1)
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,10 @@ def estimate(config: MedZero, inputs: Inputs, roles: Collection[str]) -> Estimat
     for name, pool in inputs.pools.items():
         rows = pool.candidates(config.seed, config.tries * config.quotas[name])
         solving = estimate_of(rows, asking_of(config))
+        if "teacher" in roles:
+            parts.append(
+                Estimate(len(rows), 250 * len(rows), len(rows) * config.checking.max_tokens, len(rows))
+            )
         if not pool.intake.draft:
             parts.append(solving)
             continue
@@ -182,23 +198,33 @@ def build(config: MedZero, inputs: Inputs, context: Context) -> Outcome:
     }
     if not any(queues.values()):
         raise MedbenchError("no row of any source can be tried", "see the kinds and lang of `sources`")
-    made, chosen = Made(tried=dict.fromkeys(queues, 0)), pl.DataFrame()
+    balance.checked(config.cells)
+    made = Made(tried=dict.fromkeys(queues, 0))
     for name in (name for name, pool in inputs.pools.items() if not pool.intake.draft):
         made.modalities |= taxonomy.modalities(queues[name])
-    while due := [n for n in queues if made.tried[n] < len(queues[n]) and short_of(config, chosen, n)]:
+    due = [name for name, queue in queues.items() if queue]
+    while due:
         for name in due:
             step = min(config.chunk, max(2 * config.quotas[name], 32))
             part = queues[name][made.tried[name] : made.tried[name] + step]
             made.tried[name] += len(part)
             attempt(config, inputs, context, inputs.pools[name], part, tests, made)
-        chosen = balanced(config, made)
-    lacking = shortages(config, queues, chosen)
-    if lacking and not context.short:
+        chosen = chosen_of(config, made)
+        due = [name for name in lacking(config, queues, chosen) if made.tried[name] < len(queues[name])]
+    short = balance.shortages(chosen, {n: config.quotas[n] for n in queues}, config.most, config.cells)
+    if short and not context.short:
         raise MedbenchError(
-            f"not enough questions: {'; '.join(lacking)}",
+            f"not enough questions: {'; '.join(short)}",
             "--accept-short publishes what there is; or lower quotas, or raise tries; nothing is asked again",
         )
-    return published(config, inputs, context, made, chosen, tests, lacking)
+    return published(config, inputs, context, made, chosen, tests, short)
+
+
+def lacking(config: MedZero, names: Iterable[str], chosen: pl.DataFrame) -> list[str]:
+    """The sources of which more may be tried: those short of their quota, or all if a condition is."""
+    if balance.shortages(chosen, {}, config.most, config.cells):
+        return list(names)
+    return [name for name in names if balance.shortages(chosen, {name: config.quotas[name]}, config.most, {})]
 
 
 def attempt(
@@ -293,7 +319,9 @@ def tagged(config: MedZero, context: Context, rows: Sequence[Example], made: Mad
     if teacher is not None:
         open_to_it = [row for row in rows if not tags[row.id].whole]
         requests = [tagging.request(row, config.checking) for row in open_to_it]
-        for row, reply in zip(open_to_it, asking.ask(context, "tagger", teacher, requests), strict=True):
+        replies = asking.ask(context, "tagger", teacher, requests)
+        asking.refuse_failures("tagger", replies, config.max_failed)
+        for row, reply in zip(open_to_it, replies, strict=True):
             tags[row.id] = tagging.by_model(tags[row.id], reply)
             made.tagging.append((reply.tokens_in, reply.tokens_out))
     return tagging.columns(rows, tags)
@@ -318,37 +346,11 @@ def rolled(config: MedZero, context: Context, rows: Sequence[Example], made: Mad
     return bands.counts(measured.table)
 
 
-def balanced(config: MedZero, made: Made) -> pl.DataFrame:
-    """All rows so far, less those out of the band, repeated, or over what a cell or quota takes."""
-    table = pl.concat(made.tables)
+def chosen_of(config: MedZero, made: Made) -> pl.DataFrame:
+    """All rows so far, less those out of the band, repeated, or over what a cell or a quota takes."""
+    table = steps.dedupe(pl.concat(made.tables), made.examples)
     table = bands.banded(table, config.band, config.samples)
-    table = steps.dedupe(table, made.examples)
-    most = max(int(config.max_cell * sum(config.quotas.values())), 1)
-    table = steps.quota(table, ["modality", "task", "level"], most, seed=config.seed)
-    parts = [
-        steps.quota(part, ["pool"], config.quotas[str(name[0])], seed=config.seed)
-        for name, part in table.group_by("pool", maintain_order=True)
-    ]
-    return pl.concat(parts)
-
-
-def short_of(config: MedZero, chosen: pl.DataFrame, name: str) -> int:
-    """How many questions a source lacks."""
-    have = steps.kept(chosen).filter(pl.col("pool") == name).height if chosen.height else 0
-    return max(config.quotas[name] - have, 0)
-
-
-def shortages(config: MedZero, names: Iterable[str], chosen: pl.DataFrame) -> list[str]:
-    """A phrase for each quota that is not filled: of which source or cell, and by how much."""
-    wanted = {name: (config.quotas[name], short_of(config, chosen, name)) for name in names}
-    for condition, least in config.cells.items():
-        have = store.select(steps.kept(chosen), condition).height
-        wanted[condition] = (least, max(least - have, 0))
-    return [
-        f"{name} has {most - lack:,} of {most:,} ({lack:,} short)"
-        for name, (most, lack) in wanted.items()
-        if lack
-    ]
+    return balance.balanced(table, config.quotas, config.most, config.cells, config.seed)
 
 
 def published(
@@ -358,7 +360,7 @@ def published(
     made: Made,
     chosen: pl.DataFrame,
     tests: Tests,
-    lacking: Sequence[str],
+    short: Sequence[str],
 ) -> Outcome:
     """The tables and the card's chapters."""
     every = traced(inputs.pools, made, chosen)
@@ -371,7 +373,7 @@ def published(
     return Outcome(
         rows=rows,
         dropped=pl.concat([every.drop_nulls("dropped_by"), untried], how="diagonal"),
-        notes=[*inputs.shut, *(f"Short: {lack}." for lack in lacking), *tests.notes],
+        notes=[*inputs.shut, *(f"Short: {lack}." for lack in short), *tests.notes],
         more={
             "samples": pl.concat(made.samples),
             "difficulty": pl.concat(made.counts),

@@ -1,7 +1,8 @@
 """A model's JSON taken at its word: all of it as asked for, or not at all."""
 
 import json
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import pydantic
@@ -39,12 +40,34 @@ def read(model: type[C], text: str) -> C:
         raise Unusable("not JSON") from None
     if not isinstance(tree, dict):
         raise Unusable("not a JSON object")
+    if not all(map(sayable, said(tree))):
+        raise Unusable("not JSON: characters that no text has")
     try:
         return model.model_validate(tree, strict=True)
     except pydantic.ValidationError as problem:
         places = {str(error["loc"][0]) for error in problem.errors() if error["loc"]}
         known = sorted(place if place in model.model_fields else "a strange key" for place in places)
         raise Unusable(f"not of the form asked for ({', '.join(dict.fromkeys(known))})") from None
+
+
+def said(tree: Any) -> Iterator[str]:
+    """Every text in a tree, keys too."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            yield key
+            yield from said(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from said(value)
+
+
+def sayable(text: str) -> bool:
+    """Whether a text has no half characters, control characters or invisible ones."""
+    return not any(
+        unicodedata.category(sign) in ("Cs", "Cc", "Cf", "Co", "Cn") for sign in text if sign not in "\n\t"
+    )
 
 
 def unfenced(text: str) -> str:

@@ -225,9 +225,13 @@ def opened(home: "Path", found: Subject, model: "Model", asking: Any, limit: int
 
 
 def survey(run: "Run", model: "Model", found: Subject, rollouts: "Rollouts", **how: Any) -> "Measured":
-    """Ask, and seal the run with the samples and counts of this command alone."""
+    """Ask, and seal the run with the samples and counts of this command.
+
+    A fuller measurement that is sealed there stays: more samples, or as many without stopping early.
+    """
     import polars as pl
 
+    from medbench.cli import render
     from medbench.difficulty import measure, spreads
 
     measured = measure(run, model, found.examples, rollouts, **how)
@@ -242,8 +246,26 @@ def survey(run: "Run", model: "Model", found: Subject, rollouts: "Rollouts", **h
         "stopped": spread.stopped,
         "unscored": spread.unscored,
     }
-    run.seal({"samples": measured.samples, "difficulty": measured.table}, summary)
+    if fuller(run.folder, spread):
+        render.say(f"run {run.name} keeps the fuller measurement it has; this one is shown only")
+    else:
+        run.seal({"samples": measured.samples, "difficulty": measured.table}, summary)
     return measured
+
+
+def fuller(folder: "Path", spread: "Spread") -> bool:
+    """Whether a run has more samples of its questions on record than were asked for now."""
+    from medbench.runs import read_manifest
+
+    if not (folder / "manifest.json").exists():
+        return False
+    held = read_manifest(folder)
+    if held["unscored"] > spread.unscored:
+        return False
+    return bool(
+        held["samples"] > spread.samples
+        or (held["samples"] == spread.samples and held["stopped"] < spread.stopped)
+    )
 
 
 def report(run: str, found: Subject, measured: "Measured", band: tuple[int, int], json_out: bool) -> None:

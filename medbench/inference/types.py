@@ -1,5 +1,6 @@
 """What passes between medbench and a model, whichever model it is."""
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -106,6 +107,20 @@ class Reply:
     def failed(cls, why: str) -> "Reply":
         """A call that failed after its retries: the row stays owed, and unscored until answered."""
         return cls("", "error", error=why[:500])
+
+
+def kind_of_fault(error: str | None) -> str | None:
+    """What of an error may be published: its kind. Servers put keys, hosts and paths into what they say.
+
+    >>> kind_of_fault("HTTP 401: key sk-1 at http://host"), kind_of_fault("TimeoutError: http://host")
+    ('HTTP 401', 'TimeoutError')
+    >>> kind_of_fault("image 12ab is not in the store /home/me")
+    'call failed'
+    """
+    if error is None or error == "not asked":
+        return error
+    found = re.match(r"HTTP \d{3}\b|[A-Z]\w*(?:Error|Exception|Timeout|Disconnected)\b", error)
+    return found[0] if found else "call failed"
 
 
 Sink = Callable[[Request, Reply], None]
