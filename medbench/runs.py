@@ -27,7 +27,7 @@ import medbench
 from medbench.config import Config, canonical, digest
 from medbench.errors import MedbenchError, UsageError, unknown
 from medbench.files import private, write_text, write_whole
-from medbench.inference.purse import Affordable, Purse
+from medbench.inference.purse import Affordable, Purse, counted_by_us
 from medbench.inference.types import Model, Reply, Request
 from medbench.schema import Finish
 
@@ -49,6 +49,8 @@ class Line(Config):
     finish: Finish
     tokens: tuple[int, int]
     error: str | None
+    estimated: tuple[int, int] | None = None
+    """Tokens in and out as the purse estimates them, where the server did not count."""
 
 
 def readable(text: str) -> str:
@@ -62,6 +64,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.replies: dict[str, Reply] = {}
+        self.estimated: dict[str, tuple[int, int]] = {}
         self._stream: TextIO | None = None
         self._torn = False
         if path.exists():
@@ -74,6 +77,8 @@ class Journal:
                 row = Line.model_validate_json(line)
                 reply = Reply(readable(row.text), row.finish, *row.tokens, row.error)
                 self.replies[row.key] = reply
+                if row.estimated:
+                    self.estimated[row.key] = row.estimated
             except ValueError:
                 if line.strip():
                     log.warning("%s: a torn line; its request is owed again", self.path.name)
@@ -89,6 +94,8 @@ class Journal:
             "tokens": [reply.tokens_in, reply.tokens_out],
             "error": reply.error,
         }
+        if counted := counted_by_us(request, reply):
+            row["estimated"] = counted
         if self._stream is None:
             self._stream = self.path.open("a", encoding="utf-8")
             self._stream.write("\n" if self._torn else "")
@@ -184,8 +191,9 @@ class Run:
     def _charge(self, role: str, purse: Purse) -> None:
         if role not in self._charged:
             self._charged.add(role)
-            for reply in self.journal(role).replies.values():
-                purse.spent += purse.cost(reply.tokens_in, reply.tokens_out)
+            journal = self.journal(role)
+            for key, reply in journal.replies.items():
+                purse.spent += purse.cost(*journal.estimated.get(key, (reply.tokens_in, reply.tokens_out)))
 
     def seal(
         self,

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medbench.errors import UsageError
+from medbench.inference.purse import Purse
 from medbench.inference.simple import Scripted
 from medbench.inference.types import Reply, Request, Sampling
 from medbench.runs import Journal, find_run, open_run
@@ -139,3 +140,17 @@ def test_unknown_and_ambiguous_runs(home: Path) -> None:
         find_run(home, "eval-medqa")
     with pytest.raises(UsageError, match="no run named"):
         find_run(home, "evil-medqa")
+
+
+def test_what_a_server_did_not_count_is_still_paid_for(home: Path) -> None:
+    """Tokens that a server does not count are estimated, and charged to the next purse as to the first."""
+    long = [Request(f"q/{i}", ({"role": "user", "content": "word " * 100},)) for i in range(5)]
+    model = Scripted("scripted:uncounted", lambda request: Reply("some words", "stop", 0, 0))
+    spent = []
+    for _ in range(2):
+        purse = Purse(1.0, 1.0)
+        with open_run(home, "r", config={}) as run:
+            run.ask("policy", model, requests=long, purse=purse)
+        spent.append(purse.spent)
+    assert spent[0] == pytest.approx(spent[1])
+    assert spent[0] > 5 * 100 / 1e6

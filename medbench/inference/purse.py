@@ -46,10 +46,7 @@ class Purse:
 
     def paid(self, request: Request, reply: Reply) -> float:
         """What a reply cost; its tokens are estimated where the server did not count them."""
-        tokens_in, tokens_out = reply.tokens_in, reply.tokens_out
-        if reply.error is None and not tokens_in and not tokens_out:
-            tokens_in, tokens_out = int(tokens(request)), len(reply.text) // 4
-        return self.cost(tokens_in, tokens_out)
+        return self.cost(*(counted_by_us(request, reply) or (reply.tokens_in, reply.tokens_out)))
 
     def reserve(self, request: Request) -> bool:
         """Set aside what a request may cost; False when that is no longer there."""
@@ -94,6 +91,13 @@ class Affordable(Collection[Request]):
             raise StopIteration
         self._next += 1
         return self._requests[self._next - 1]
+
+
+def counted_by_us(request: Request, reply: Reply) -> tuple[int, int] | None:
+    """About how many tokens a request and its reply took, where the server did not count; else None."""
+    if reply.error is not None or reply.tokens_in or reply.tokens_out:
+        return None
+    return int(tokens(request)), len(reply.text) // 4
 
 
 def tokens(request: Request) -> float:
