@@ -82,7 +82,7 @@ def show(
         render.table(["benchmark", "how", "training items", "test items"], counts.rows())
         shown = leaks.head(SHOWN).select("example", "test", "how", "score")
         render.table(shown.columns, shown.rows(), title=f"first {shown.height} of {leaks.height:,} pairs")
-    for note in tests.notes[:1]:
+    for note in tests.notes:
         typer.echo(note)
     for benchmark, reason in tests.absent.items():
         render.say(f"not looked at: {benchmark}: {reason}")
