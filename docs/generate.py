@@ -244,9 +244,7 @@ def pages() -> dict[str, str]:
     return {
         "cli.md": cli(),
         "benchmarks.md": benchmarks(),
-        "reading.md": filled(
-            "reading.md", {"rules": rules(), "comparison": comparison(), "peers": peers()}
-        ),
+        "reading.md": filled("reading.md", {"rules": rules(), "comparison": comparison(), "peers": peers()}),
         "med-zero.md": filled(
             "med-zero.md", {"tasks": tasks(), "modalities": modalities(), "prompts": wordings()}
         ),

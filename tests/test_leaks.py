@@ -452,3 +452,11 @@ def test_vqa_rad_trains_on_its_own_test_images(shared: Path, home: Path) -> None
     assert same["test"].n_unique() == 451
     again = contamination.tests(catalog, place, ["vqa-rad"], also_here=False)
     assert contamination.find(rows, again, place.images).equals(pairs)
+
+
+def test_a_required_benchmark_is_read_with_its_images(shared: Path, home: Path) -> None:
+    """Where a variant on the same split could do with words alone, the one that is required cannot."""
+    place = Place(home, shared, home / "medbench.lock")
+    with pytest.raises(SourceError, match=r"decontamination needs slake-en: .*images") as caught:
+        contamination.tests(Catalog.load(), place, ["rarl-unseen"])
+    assert "against=[vqa-rad,vqa-med-2019,path-vqa]" in caught.value.fix

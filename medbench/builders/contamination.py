@@ -127,12 +127,13 @@ def tests(
     absent: dict[str, str] = {}
     for names in groups.values():
         seen: set[str] = set()
+        asked = [name for name in names if name in needed]
         for name in different(names, catalog):
             try:
-                loaded, lacking = read(name, catalog, place, name in needed)
+                loaded, lacking = read(name, catalog, place, bool(asked))
             except SourceError as problem:
-                if name in needed:
-                    raise needs(name, required, problem) from problem
+                if asked:
+                    raise needs(asked[0], needed, problem) from problem
                 absent[name] = problem.what
                 continue
             examples[name] = [example for example in loaded.examples if example.id not in seen]
@@ -146,7 +147,7 @@ def tests(
 
 def needs(name: str, required: Sequence[str], problem: SourceError) -> SourceError:
     """The error for a required benchmark that can't be read."""
-    rest = ",".join(other for other in required if other != name)
+    rest = ",".join(other for other in dict.fromkeys(required) if other != name)
     fix = f"{problem.fix}; or leave it out: --set 'against=[{rest}]'"
     return SourceError(f"decontamination needs {name}: {problem.what}", fix)
 

@@ -13,7 +13,7 @@ from medbench import catalog as catalogs
 from medbench.builders.leaks import within, words
 from medbench.catalog import Catalog, Loaded, Place, Source
 from medbench.config import Config, digest
-from medbench.errors import UsageError
+from medbench.errors import SourceError, UsageError
 from medbench.schema import LETTERS, Example, Kind
 from medbench.sources import Fetched
 
@@ -124,7 +124,11 @@ def opened(
                 f"--set 'accept=[{name}]' takes it in."
             )
             continue
-        fetched, loaded = sole(name, intake, source, catalog).split(name, intake.split, place)
+        try:
+            fetched, loaded = sole(name, intake, source, catalog).split(name, intake.split, place)
+        except SourceError as problem:
+            fix = f"{problem.fix}; or leave it out: --set quotas.{name}=0"
+            raise SourceError(problem.what, fix) from problem
         pools[name] = Pool(name, intake, source, fetched, loaded)
     if not pools:
         raise UsageError(
