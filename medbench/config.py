@@ -50,6 +50,8 @@ def parse(model: type[C], tree: Mapping[str, Any], where: str) -> C:
         if first["type"] == "extra_forbidden":
             near = unknown("key", key, known_keys(model, first["loc"]))
             raise UsageError(f"{where}: {near.what}", near.fix) from None
+        if not key:  # a rule over several keys
+            raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
         got = "" if first["type"] == "missing" else f" (got {str(first.get('input'))[:60]!r})"
         raise UsageError(f"{where}: '{key}': {first['msg']}{got}") from None
 

@@ -10,13 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from medbench import prompts
 from medbench.config import digest
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model, kind_of_fault
-from medbench.prompts import Prompt
 from medbench.runs import Run
-from medbench.schema import Example, as_row
+from medbench.schema import VERDICT, Example, as_row
 from medbench.solve import Asking, Progress, silent, solve
 from medbench.stats import Interval, wilson
 
@@ -42,21 +40,9 @@ hash of a local model's files, null where a server does not tell; `prompt` its n
 many samples there were to be, and the band those that ended the asking early if it was decided, else null.
 """
 
-SAMPLE = pl.Schema(
-    {
-        **ASKED,
-        "sample": pl.Int32,
-        "reply": pl.String,
-        "finish": pl.String,
-        "error": pl.String,
-        "tokens_in": pl.Int32,
-        "tokens_out": pl.Int32,
-        "answer": pl.String,
-        "rule": pl.String,
-        "status": pl.String,
-        "correct": pl.Boolean,
-    }
-)
+GRADED = [name for name in VERDICT if name not in ("benchmark", "example", "cluster", "sample")]
+
+SAMPLE = pl.Schema([*ASKED.items(), ("sample", pl.Int32), *((name, VERDICT[name]) for name in GRADED)])
 """One row per reply asked for; `correct` is null where the call failed."""
 
 DIFFICULTY = pl.Schema(
@@ -157,12 +143,6 @@ def measure(
     return Measured(samples, table(samples))
 
 
-def wording(prompt: Prompt) -> str:
-    """The name of a packaged prompt with its hash; the hash alone for another."""
-    name = next((name for name, known in prompts.load().items() if known.hash == prompt.hash), "")
-    return f"{name}@{prompt.hash}"
-
-
 def within(low: pl.Expr, high: pl.Expr, wanted: pl.Expr) -> pl.Expr:
     """Whether `n_correct` of `wanted` is in a band, going by `n_scored` so far; null while it is open.
 
@@ -189,7 +169,7 @@ def tabled(verdicts: pl.DataFrame, examples: Sequence[Example], rollouts: Rollou
         "dataset": rollouts.dataset,
         "solver": rollouts.solver,
         "revision": rollouts.solver.rpartition("#")[2] if "#" in rollouts.solver else None,
-        "prompt": wording(asking.prompt),
+        "prompt": asking.prompt.label,
         **{name: getattr(asking.sampling, name) for name in ("temperature", "top_p", "max_tokens", "seed")},
         "wanted": asking.samples,
         "band_low": low,

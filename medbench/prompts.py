@@ -45,6 +45,12 @@ class Prompt(Config):
         unused = {name for name, new in (("ask", not self.ask), ("role", self.role == "policy")) if new}
         return digest(self.model_dump(exclude={"origin"} | unused))
 
+    @property
+    def label(self) -> str:
+        """What tables call it: the name of a packaged prompt with its hash, the hash alone of another."""
+        name = next((name for name, known in load().items() if known.hash == self.hash), "")
+        return f"{name}@{self.hash}"
+
 
 @cache
 def load() -> Mapping[str, Prompt]:

@@ -61,7 +61,9 @@ def dataset(home: Path, ref: str) -> Built:
     found = versions(home, name)
     if not found:
         what = f"dataset '{name}' has not been built here"
-        raise MedbenchError(what, f"medbench build {name} --solver MODEL")
+        raise MedbenchError(
+            what, f"medbench build {name} …; see 'medbench list datasets' for what can be built"
+        )
     if not at:
         return found[-1]
     for built in found:

@@ -367,7 +367,7 @@ def test_a_short_level_is_said(tmp_path: Path, home: Path) -> None:
 def test_failing_solver_publishes_nothing(tmp_path: Path, home: Path) -> None:
     """More failures than tolerated stop the build; repeating it asks only for these."""
     failing, _ = graded({}, fail={"made/test-0003"})
-    with pytest.raises(MedbenchError, match="5 of 250 solver calls failed"):
+    with pytest.raises(MedbenchError, match="5 of 250 calls of the solver failed"):
         build(tmp_path, home, failing)
     assert store.versions(home, "made-levelled") == []
     solver, calls = graded({})

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from medbench import builders, difficulty, store, trainers
+from medbench import builders, difficulty, prompts, store, trainers
 from medbench.builders import audit, stages
 from medbench.builders.stages import Stage
 from medbench.catalog import Catalog, Place
@@ -460,7 +460,9 @@ def test_auditor(tmp_path: Path) -> None:
     assert (gone["id"], gone["dropped_by"]) == ("q/14", "dropped by the auditor")
     said = built.table("audits")
     assert said.height == OPEN and said["edit"].null_count() == 2
-    assert said["prompt"][0] == audit.wording() and set(said["auditor"]) == {"openai:judge"}
+    assert said["prompt"][0] == prompts.named(audit.PROMPT, "auditor").label and set(said["auditor"]) == {
+        "openai:judge"
+    }
     notes = " ".join(built.manifest["notes"])
     assert "1 questions and 1 answers edited" in notes and "2 open questions stay as they were" in notes
     assert "not JSON (1)" in notes and server.url not in (built.folder / "README.md").read_text()

@@ -13,12 +13,12 @@ import polars as pl
 import pydantic
 
 from medbench import difficulty, prompts
-from medbench.builders import cards, steps
+from medbench.builders import asking, cards, steps
 from medbench.builders.context import Context, Outcome
 from medbench.catalog import Catalog, Loaded, Place
 from medbench.config import Config, digest
 from medbench.difficulty import Measured, Rollouts
-from medbench.errors import MedbenchError, SourceError
+from medbench.errors import SourceError
 from medbench.inference.types import Sampling
 from medbench.schema import Example
 from medbench.solve import Asking, Estimate
@@ -171,12 +171,7 @@ def level(config: AlphaMed, table: pl.DataFrame, examples: Sequence[Example], co
         purse=context.purse,
         progress=context.progress,
     )
-    failed = int(measured.samples["correct"].null_count())
-    if failed > config.max_failed * measured.samples.height:
-        raise MedbenchError(
-            f"{failed} of {measured.samples.height} solver calls failed; nothing was published",
-            "repeat the command: it asks only for these again",
-        )
+    asking.refuse_failures("solver", measured.samples["error"].to_list(), config.max_failed)
     return measured
 
 

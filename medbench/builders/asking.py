@@ -33,13 +33,13 @@ def ask(context: Context, role: str, model: Model, requests: Sequence[Request]) 
     return context.run.ask(role, model, requests=requests, purse=context.purse, on_reply=counter)
 
 
-def refuse_failures(role: str, replies: Sequence[Reply], most: float) -> None:
-    """Raise MedbenchError where more than the share `most` of calls failed."""
-    failed = [reply.error for reply in replies if reply.error is not None]
-    if len(failed) > most * len(replies):
+def refuse_failures(role: str, errors: Sequence[str | None], most: float) -> None:
+    """Raise MedbenchError where more than the share `most` of calls failed: null is a call that did not."""
+    failed = [error for error in errors if error is not None]
+    if len(failed) > most * len(errors):
         [(why, _)] = Counter(failed).most_common(1)
         raise MedbenchError(
-            f"{len(failed):,} of {len(replies):,} calls of the {role} failed, most often: {why}; "
+            f"{len(failed):,} of {len(errors):,} calls of the {role} failed, most often: {why}; "
             "nothing was published",
             "repeat the command: it asks only for these again (not asked: the server was down, or --max-cost "
             "was reached)",

@@ -67,11 +67,6 @@ class Audited:
     notes: list[str]
 
 
-def wording() -> str:
-    """The prompt's name with its hash."""
-    return f"{PROMPT}@{prompts.named(PROMPT, 'auditor').hash}"
-
-
 def audited(rows: pl.DataFrame) -> list[Example]:
     """The questions that are put to the auditor: open ones whose images can be shown."""
     return [e for e in records(rows.filter(pl.col("kind").is_in(OPEN))) if e.fault is None]
@@ -94,9 +89,9 @@ def audit(context: Context, rows: pl.DataFrame, sampling: Sampling, max_failed: 
     examples = audited(rows)
     requests = [request(example, sampling) for example in examples]
     replies = asking.ask(context, "auditor", context.models["auditor"], requests)
-    asking.refuse_failures("auditor", replies, max_failed)
+    asking.refuse_failures("auditor", [reply.error for reply in replies], max_failed)
     found: dict[str, Finding] = {}
-    lines = []
+    label, lines = prompts.named(PROMPT, "auditor").label, []
     for example, reply in zip(examples, replies, strict=True):
         try:
             found[example.id] = finding(example, reply)
@@ -105,7 +100,7 @@ def audit(context: Context, rows: pl.DataFrame, sampling: Sampling, max_failed: 
             reason = problem.reason
         edit = found[example.id].edit if reason is None else None
         said = (reply.text, reply.finish, kind_of_fault(reply.error), reply.tokens_in, reply.tokens_out)
-        lines.append((example.id, context.shown("auditor"), wording(), *said, edit, reason))
+        lines.append((example.id, context.shown("auditor"), label, *said, edit, reason))
     table = pl.DataFrame(lines, schema=AUDIT, orient="row")
     why = {one: "dropped by the auditor" for one, said in found.items() if said.edit == "drop"}
     return Audited(edited(rows, found), why, table, told(rows, table))

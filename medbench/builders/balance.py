@@ -54,7 +54,7 @@ def checked(conditions: Iterable[str]) -> None:
     """Refuse conditions that no table of rows understands, before anything is asked."""
     empty = steps.begin([], []).with_columns(pool=pl.lit(None, pl.String))
     empty = bands.beside(empty, tagging.columns([], {}))
-    empty = bands.beside(empty, bands.counts(difficulty.DIFFICULTY.to_frame()))
+    empty = steps.rated(empty, difficulty.DIFFICULTY.to_frame())
     for condition in conditions:
         store.select(empty, condition)
 

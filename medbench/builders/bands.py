@@ -7,8 +7,6 @@ import polars as pl
 from medbench.builders import steps
 from medbench.schema import Example
 
-COUNTS = ("n_samples", "n_scored", "n_correct", "pass_rate", "pass_low", "pass_high", "stopped")
-
 
 def drop_each(table: pl.DataFrame, reasons: Mapping[str, str]) -> pl.DataFrame:
     """`table` with the kept rows named in `reasons` (id → reason) dropped."""
@@ -26,12 +24,6 @@ def restated(table: pl.DataFrame, examples: Sequence[Example]) -> pl.DataFrame:
 def beside(table: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
     """`table` with further columns by id; null where there are none."""
     return table.join(more, on="id", how="left", maintain_order="left")
-
-
-def counts(measured: pl.DataFrame) -> pl.DataFrame:
-    """The pass counts of one solver (table DIFFICULTY) as columns for rows."""
-    renamed = measured.rename({"example": "id", "low": "pass_low", "high": "pass_high"})
-    return renamed.select("id", *COUNTS)
 
 
 def banded(table: pl.DataFrame, band: tuple[int, int], samples: int) -> pl.DataFrame:

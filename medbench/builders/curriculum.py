@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 import polars as pl
 import pydantic
 
-from medbench import store
+from medbench import prompts, store
 from medbench.builders import audit, cards, orders, passes, stages
 from medbench.builders.context import Context, Outcome
 from medbench.builders.orders import Lost, Made, Part, Weight
@@ -191,7 +191,7 @@ def build(config: Curriculum, inputs: Inputs, context: Context) -> Outcome:
         dropped=left_out(rows, made.stages, {**made.lost, **outside}),
         notes=[*notes, *(f"Short: {lack}." for lack in made.lacking)],
         more=more,
-        read={"prompt": audit.wording()} if more else {},
+        read={"prompt": prompts.named(audit.PROMPT, "auditor").label} if more else {},
         chapters={"Stages": f"{explained(config)}\n\n{stages.chapter(made.stages, rates)}", **licences(rows)},
     )
 

@@ -20,7 +20,7 @@ from medbench.builders import strict
 from medbench.builders.asking import inert, messages
 from medbench.builders.leaks import within, words
 from medbench.builders.strict import Unusable
-from medbench.config import Config, digest
+from medbench.config import Config
 from medbench.inference.types import Reply, Request, Sampling, kind_of_fault
 from medbench.schema import LETTERS, Example
 
@@ -236,7 +236,7 @@ def drafted(
 ) -> tuple[list[Example], pl.DataFrame]:
     """The questions among the teacher's replies, and all replies as table DRAFT."""
     examples, rows = [], []
-    known = f"{prompt}@{prompts.named(prompt, 'teacher').hash}"
+    known = prompts.named(prompt, "teacher").label
     for wish, reply in asked:
         letter, reason = None, None
         try:
@@ -331,7 +331,7 @@ CHECK = pl.Schema(
 
 def opinions(examples: Sequence[Example], replies: Sequence[Reply], checker: str) -> pl.DataFrame:
     """All second opinions as table CHECK."""
-    known = f"check-support@{prompts.named('check-support', 'checker').hash}"
+    known = prompts.named("check-support", "checker").label
     rows = [
         (
             e.id,
@@ -362,8 +362,3 @@ def letters(drafts: pl.DataFrame) -> str:
         f"The teacher's own right letters: {told} (chi-square {square:.1f} with {most - 1} degrees of "
         "freedom); options were then put in a seeded order."
     )
-
-
-def salted(seed: int, example: Example) -> str:
-    """The place of a row in a seeded order."""
-    return digest([seed, example.id])

@@ -31,7 +31,7 @@ from medbench.catalog import Catalog, Place, Source
 from medbench.config import Config
 from medbench.difficulty import Rollouts
 from medbench.errors import MedbenchError
-from medbench.inference.types import Model, Reply, Sampling
+from medbench.inference.types import Model, Sampling
 from medbench.schema import Example
 from medbench.solve import Asking, Estimate
 from medbench.solve import estimate as estimate_of
@@ -252,7 +252,7 @@ def attempt(
     if pool.intake.draft and config.check:
         table = check(config, context, table, alive(table, rows), made)
     table = bands.beside(table, tagged(config, context, alive(table, rows), made))
-    table = bands.beside(table, rolled(config, context, alive(table, rows), made))
+    table = steps.rated(table, rolled(config, context, alive(table, rows), made))
     made.examples += rows
     made.tables.append(table.with_columns(pool=pl.lit(pool.name)))
 
@@ -278,7 +278,7 @@ def teach(
         asked, context.shown("teacher"), "draft-question", config.options, config.seed
     )
     made.drafts.append(said)
-    asking.refuse_failures("teacher", replies, config.max_failed)
+    asking.refuse_failures("teacher", [reply.error for reply in replies], config.max_failed)
     every = pl.concat(made.drafts)
     spoiled = drafts.spoiled(every)
     if every.height >= ENOUGH and spoiled.total() > config.max_spoiled * every.height:
@@ -303,7 +303,7 @@ def check(
     role = "checker" if "checker" in context.models else "teacher"
     requests = [drafts.support(row, captions[row.id], config.checking) for row in rows]
     replies = asking.ask(context, "checker", context.models[role], requests)
-    asking.refuse_failures("checker", replies, config.max_failed)
+    asking.refuse_failures("checker", [reply.error for reply in replies], config.max_failed)
     found = drafts.opinions(rows, replies, context.shown(role))
     made.checks.append(found)
     return bands.drop_each(table, dict(found.drop_nulls("dropped_by").select("id", "dropped_by").iter_rows()))
@@ -320,7 +320,7 @@ def tagged(config: MedZero, context: Context, rows: Sequence[Example], made: Mad
         open_to_it = [row for row in rows if not tags[row.id].whole]
         requests = [tagging.request(row, config.checking) for row in open_to_it]
         replies = asking.ask(context, "tagger", teacher, requests)
-        asking.refuse_failures("tagger", replies, config.max_failed)
+        asking.refuse_failures("tagger", [reply.error for reply in replies], config.max_failed)
         for row, reply in zip(open_to_it, replies, strict=True):
             tags[row.id] = tagging.by_model(tags[row.id], reply)
             made.tagging.append((reply.tokens_in, reply.tokens_out))
@@ -339,11 +339,10 @@ def rolled(config: MedZero, context: Context, rows: Sequence[Example], made: Mad
         purse=context.purse,
         progress=context.progress,
     )
-    errors = measured.samples["error"].to_list()
-    asking.refuse_failures("solver", [Reply("", error=error) for error in errors], config.max_failed)
+    asking.refuse_failures("solver", measured.samples["error"].to_list(), config.max_failed)
     made.samples.append(measured.samples)
     made.counts.append(measured.table)
-    return bands.counts(measured.table)
+    return measured.table
 
 
 def chosen_of(config: MedZero, made: Made) -> pl.DataFrame:

@@ -14,6 +14,9 @@ from medbench.builders.leaks import Leaks, gold_words, item_key
 from medbench.config import digest
 from medbench.schema import Example, frame
 
+COUNTS = ("n_samples", "n_scored", "n_correct", "pass_rate", "pass_low", "pass_high", "stopped")
+"""What rows tell of their difficulty."""
+
 MARKS = {"dropped_by": pl.String, "detail": pl.String}
 
 
@@ -81,9 +84,8 @@ def decontaminate(table: pl.DataFrame, examples: Sequence[Example], tests: Itera
 
 
 def rated(table: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
-    """`table` with `n_correct`, `n_scored`, `pass_low` and `pass_high` from one solver's table DIFFICULTY."""
-    named = {"example": "id", "low": "pass_low", "high": "pass_high"}
-    columns = counts.rename(named).select("id", "n_correct", "n_scored", "pass_low", "pass_high")
+    """`table` with the pass counts of one solver's table DIFFICULTY; null where there are none."""
+    columns = counts.rename({"example": "id", "low": "pass_low", "high": "pass_high"}).select("id", *COUNTS)
     return table.join(columns, on="id", how="left", maintain_order="left")
 
 

@@ -277,7 +277,10 @@ def built(made: Any, json_out: bool) -> None:
     if json_out:
         typer.echo(json.dumps({"dataset": f"{made.name}@{made.version}", "rows": made.manifest["rows"]}))
     else:
-        figures = ", ".join(f"{count:,} {name}" for name, count in made.manifest["rows"].items())
+        counts = sorted(
+            made.manifest["rows"].items(), key=lambda one: (one[0] not in ("rows", "dropped"), one)
+        )
+        figures = ", ".join(f"{count:,} {name}" for name, count in counts)
         typer.echo(f"{made.name}@{made.version}  {figures}\n{made.folder}")
     for note in made.manifest["notes"]:
         say(f"note: {note}")

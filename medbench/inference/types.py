@@ -114,7 +114,7 @@ def kind_of_fault(error: str | None) -> str | None:
 
     >>> kind_of_fault("HTTP 401: key sk-1 at http://host"), kind_of_fault("TimeoutError: http://host")
     ('HTTP 401', 'TimeoutError')
-    >>> kind_of_fault("image 12ab is not in the store /home/me")
+    >>> kind_of_fault("image 12ab is not in the store of someone")
     'call failed'
     """
     if error is None or error == "not asked":
