@@ -97,7 +97,15 @@ def test_a_build_from_pictures_and_captions(tmp_path: Path, home: Path) -> None:
     assert rows["teacher_prompt"].str.starts_with("draft-question@").all()
     assert set(rows["level"]) == {1, 2, 3} and set(rows["task_origin"]) == {"teacher"}
     card = (built.folder / "README.md").read_text()
-    for words in ("## Funnel", "right of 10", "## Cost", "chi-square", "CC0-1.0", "## What is in it"):
+    for words in (
+        "## Funnel",
+        "right of 10",
+        "## Cost",
+        "chi-square",
+        "CC0-1.0",
+        "## What is in it",
+        "Stated by the paper",
+    ):
         assert words in card
     told = [*before.values(), json.dumps(built.manifest).encode()]
     assert not [text for text in told if str(tmp_path).encode() in text or b"127.0.0.1" in text]
