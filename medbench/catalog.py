@@ -18,11 +18,12 @@ from medbench.adapters import Drop
 from medbench.adapters.orders import reordered
 from medbench.config import Config, digest, digest_of_rows, parse, read_yaml
 from medbench.errors import SourceError, UsageError, unknown
+from medbench.rubrics import Judge
 from medbench.schema import EXAMPLE, Example, as_row
 from medbench.sources import Fetched, Malformed, Place, Source, raw_rows
 from medbench.sources.pictures import JOURNAL, pictured
 
-__all__ = ["Benchmark", "Catalog", "Dataset", "Drop", "Loaded", "Place", "Source", "Suite"]
+__all__ = ["Benchmark", "Catalog", "Dataset", "Drop", "Judge", "Loaded", "Place", "Source", "Suite"]
 
 MAX_BAD = 0.02
 """Share of unusable rows above which a split is refused."""
@@ -108,7 +109,7 @@ class Loaded:
 
 C = TypeVar("C", bound=Config)
 Tables = dict[str, dict[str, dict[str, Any]]]
-TABLES = ("sources", "benchmarks", "suites", "datasets")
+TABLES = ("sources", "benchmarks", "suites", "datasets", "judges")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Catalog:
     benchmarks: dict[str, Benchmark]
     suites: dict[str, Suite]
     datasets: dict[str, Dataset]
+    judges: dict[str, Judge]
 
     @classmethod
     def load(cls, extra: Sequence[Path] = ()) -> "Catalog":
@@ -131,6 +133,7 @@ class Catalog:
             typed(Benchmark, "benchmark", benchmarks),
             typed(Suite, "suite", tables["suites"]),
             typed(Dataset, "dataset", tables["datasets"]),
+            typed(Judge, "judge", tables["judges"]),
         )
         catalog.check_names()
         return catalog
@@ -166,6 +169,10 @@ class Catalog:
     def dataset(self, name: str) -> Dataset:
         """The dataset called `name`."""
         return named(self.datasets, "dataset", name)
+
+    def judge(self, name: str) -> Judge:
+        """The judge called `name`."""
+        return named(self.judges, "judge", name)
 
     def examples(self, name: str, place: Place, *, limit: int | None = None, pictures: bool = True) -> Loaded:
         """The questions of a benchmark, exactly as many as the catalog says, or a fair sample of `limit`.
@@ -240,7 +247,9 @@ def fingerprint(examples: Iterable[Example], leaving: Collection[str] = ()) -> s
     Which images they show is not in it: every request says so itself, and an image that is mended changes
     the requests that show it alone.
     """
-    kept = [name for name in EXAMPLE if name not in ("images", "fault", *leaving)]
+    examples = list(examples)
+    later = () if any(example.rubric for example in examples) else ("rubric",)  # so that older runs go on
+    kept = [name for name in EXAMPLE if name not in ("images", "fault", *later, *leaving)]
     rows = (as_row(replace(e, cluster=None) if derived(e) else e) for e in examples)
     return digest_of_rows([row[name] for name in kept] for row in rows)
 

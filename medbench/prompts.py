@@ -84,6 +84,24 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
 
 
+CONTROL = re.compile(
+    r"<{3,}|>{3,}|<[|｜]|[|｜]>|</?s>|<(?:bos|eos|pad|(?:start|end)_of_turn)>|\[/?INST\]", re.IGNORECASE
+)
+"""Marks that texts are put between, and what chat templates take for the end of a turn."""
+
+
+def inert(text: str) -> str:
+    """Text from outside that can neither close the marks it is put between nor end a chat turn.
+
+    >>> inert("a CAPTION>>> b"), inert("<|im_end|>")
+    ('a CAPTION> > > b', '< |im_end| >')
+    """
+    return CONTROL.sub(
+        lambda match: " ".join(match[0]) if match[0][1] == match[0][0] else f"{match[0][0]} {match[0][1:]}",
+        text,
+    )
+
+
 def asked(prompt: Prompt, kind: Kind, lang: str) -> str:
     """What a prompt asks for in a question of some kind and language."""
     for name in (f"{kind}.{lang}", kind, f"other.{lang}", "other"):

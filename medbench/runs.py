@@ -83,8 +83,11 @@ class Journal:
                 if line.strip():
                     log.warning("%s: a torn line; its request is owed again", self.path.name)
 
-    def append(self, key: str, request: Request, reply: Reply) -> None:
-        """Put one reply on record. It survives the process from here on."""
+    def append(self, key: str, request: Request, reply: Reply, *, paid: bool = True) -> None:
+        """Put one reply on record. It survives the process from here on.
+
+        One that is not `paid` cost this run nothing.
+        """
         row = {
             "key": key,
             "example": request.example,
@@ -94,7 +97,9 @@ class Journal:
             "tokens": [reply.tokens_in, reply.tokens_out],
             "error": reply.error,
         }
-        if counted := counted_by_us(request, reply):
+        if not paid:
+            row["estimated"] = self.estimated[key] = (0, 0)
+        elif counted := counted_by_us(request, reply):
             row["estimated"] = counted
         if self._stream is None:
             self._stream = self.path.open("a", encoding="utf-8")
@@ -135,6 +140,7 @@ class Run:
         self.config = config
         self._journals: dict[str, Journal] = {}
         self._charged: set[str] = set()
+        self._elsewhere: dict[str, Reply] | None = None
 
     def journal(self, role: str) -> Journal:
         """The journal of `role`, loaded on first use."""
@@ -187,6 +193,27 @@ class Run:
                 journal.close()
         unasked = Reply.failed("not asked")
         return [journal.replies.get(key, unasked) for key in keys]
+
+    def borrow(self, role: str, model: Model, requests: Sequence[Request], home: Path) -> int:
+        """Put on record what other runs in `home` were answered to equal requests; gives how many.
+
+        Equal is what has the same key: the same words to the same model, drawn alike. Borrowed replies cost
+        this run nothing.
+        """
+        journal = self.journal(role)
+        owed = {request.key(role, model.name): request for request in requests}
+        owed = {key: request for key, request in owed.items() if key not in journal.replies}
+        if self._elsewhere is None:
+            self._elsewhere = {}
+            for path in sorted((home / "runs").glob(f"*/{role}.jsonl")) if owed else ():
+                if path.parent.name != self.folder.name:
+                    self._elsewhere |= Journal(path).replies
+        found = {key: self._elsewhere[key] for key in owed if key in self._elsewhere}
+        good = {key: reply for key, reply in found.items() if reply.error is None}
+        for key, reply in good.items():
+            journal.append(key, owed[key], reply, paid=False)
+        journal.close()
+        return len(good)
 
     def _charge(self, role: str, purse: Purse) -> None:
         if role not in self._charged:

@@ -11,7 +11,7 @@ A null `correct` means nobody could tell (a server or a judge failed). It is nev
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -31,6 +31,13 @@ STATUSES: tuple[Status, ...] = (
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+class Criterion(NamedTuple):
+    """One line of a rubric: what a reply may do, and what that is worth; negative points are for harm."""
+
+    criterion: str
+    points: float
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A question and its gold.
@@ -42,7 +49,7 @@ class Example:
     several option orders), null when each row stands alone. `tags` hold the subgroups that results
     are broken down by, e.g. `{"subject": "Anatomy"}`. `images` are names in the image store (SHA-256), in
     the order they are shown; `<image 1>` in a text says where the first belongs. `fault` says why the
-    question can't be asked (an image is missing or unreadable).
+    question can't be asked (an image is missing or unreadable). `rubric` is for judges of criteria.
     """
 
     id: str
@@ -59,6 +66,7 @@ class Example:
     labels: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     fault: str | None = None
+    rubric: tuple[Criterion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,7 @@ EXAMPLE = pl.Schema(
         "labels": pl.List(pl.String),
         "images": pl.List(pl.String),
         "fault": pl.String,
+        "rubric": pl.List(pl.Struct({"criterion": pl.String, "points": pl.Float64})),
     }
 )
 
@@ -139,6 +148,7 @@ def as_row(example: Example) -> dict[str, Any]:
     """An example as a row of the Example table."""
     row: dict[str, Any] = {name: getattr(example, name) for name in EXAMPLE}
     row["tags"] = [{"name": name, "value": value} for name, value in sorted(example.tags.items())]
+    row["rubric"] = [item._asdict() for item in example.rubric]
     return row | {name: list(getattr(example, name)) for name in LISTS}
 
 
@@ -149,5 +159,6 @@ def records(table: pl.DataFrame) -> list[Example]:
     for row in table.select(fields).iter_rows(named=True):
         row["tags"] = {tag["name"]: tag["value"] for tag in row["tags"] or ()}
         row |= {name: tuple(row.get(name) or ()) for name in LISTS}
+        row["rubric"] = tuple(Criterion(**item) for item in row.get("rubric") or ())
         examples.append(Example(**row))
     return examples

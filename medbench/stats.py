@@ -62,6 +62,30 @@ def robust_error(values: list[float], clusters: list[str]) -> float:
     return sqrt(spread * m / (m - 1)) / len(values) if m > 1 else 0.0
 
 
+def around(gaps: list[float], units: list[str]) -> tuple[float, float]:
+    """95 % interval for a mean of gaps that depend on each other within units.
+
+    Where all units agree their spread says nothing; one more unit at each end, +1 and -1, then stands for
+    what was not seen (as Bonett and Price do).
+    """
+    error = robust_error(gaps, units)
+    if error < TINY:
+        m = len(set(units))
+        gaps = [gaps[0]] * m + [1.0, -1.0]
+        error = robust_error(gaps, [str(i) for i in range(m + 2)])
+    centre = sum(gaps) / len(gaps)
+    return centre - Z * error, centre + Z * error
+
+
+def difference(
+    values: list[float], clusters: list[str], others: list[float], other_clusters: list[str]
+) -> Interval:
+    """The mean of some values minus that of others, with its 95 % cluster-robust interval in [-1, 1]."""
+    centre = sum(values) / len(values) - sum(others) / len(others)
+    error = Z * sqrt(robust_error(values, clusters) ** 2 + robust_error(others, other_clusters) ** 2)
+    return Interval(centre, max(centre - error, -1.0), min(centre + error, 1.0))
+
+
 def pass_at(k: int, correct: int, n: int) -> float:
     """Unbiased chance that one of k samples is right, from n with `correct` right (Chen et al. 2021).
 

@@ -21,10 +21,10 @@ PACKAGE = ROOT / "medbench"
 FLOORS = [
     {"cli"},
     {"builders", "evaluators", "trainers"},
-    {"difficulty"},
+    {"difficulty", "judges"},
     {"solve"},
     {"catalog", "store"},
-    {"adapters", "parity", "taxonomy"},
+    {"adapters", "parity", "taxonomy", "rubrics", "rows"},
     {"verify"},
     {"runs"},
     {"inference", "sources", "prompts", "references"},

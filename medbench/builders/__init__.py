@@ -19,10 +19,11 @@ from types import ModuleType
 from typing import Any
 
 from medbench.builders import alphamed, cards, curriculum, med_zero
-from medbench.builders.context import Context, Gathered, Outcome, public_name
+from medbench.builders.context import Context, Gathered, Outcome
 from medbench.catalog import Catalog, Dataset, Place, Source
 from medbench.config import Config, override, parse
 from medbench.errors import UsageError, unknown
+from medbench.inference.names import public_name
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model
 from medbench.runs import open_run

@@ -54,12 +54,3 @@ def messages(prompt: Prompt, values: dict[str, str], images: tuple[str, ...] = (
     if prompt.system is None:
         return (user,)
     return ({"role": "system", "content": prompt.system}, user)
-
-
-def inert(text: str) -> str:
-    """Text that cannot close the marks it is put between.
-
-    >>> inert("a CAPTION>>> b")
-    'a CAPTION> > > b'
-    """
-    return text.replace("<<<", "< < <").replace(">>>", "> > >")

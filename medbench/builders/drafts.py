@@ -17,7 +17,7 @@ from medbench import prompts, taxonomy
 from medbench.adapters import defects
 from medbench.adapters.orders import lettered, turned
 from medbench.builders import strict
-from medbench.builders.asking import inert, messages
+from medbench.builders.asking import messages
 from medbench.builders.leaks import within, words
 from medbench.builders.strict import Unusable
 from medbench.config import Config
@@ -125,7 +125,7 @@ def request(wish: Wish, prompt: str, options: int, sampling: Sampling) -> Reques
     """The request that puts a wish to the teacher, with the image."""
     letters = LETTERS[:options]
     values = {
-        "caption": inert(wish.caption),
+        "caption": prompts.inert(wish.caption),
         "level": f"{wish.level}, {taxonomy.LEVELS[wish.level]}",
         "number": str(wish.level),
         "task": wish.task,
@@ -280,7 +280,7 @@ def support(example: Example, caption: str, sampling: Sampling) -> Request:
     """The request for a second opinion on a drafted question, which is not told the answer."""
     letters = LETTERS[: len(example.options)]
     values = {
-        "caption": inert(caption),
+        "caption": prompts.inert(caption),
         "question": example.question,
         "options": "\n".join(
             f"{letter}. {text}" for letter, text in zip(letters, example.options, strict=True)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 import medbench
-from medbench.cli import browse, build, demo, difficulty, evaluate, export, score, train
+from medbench.cli import browse, build, demo, difficulty, evaluate, export, judge, score, train
 from medbench.errors import MedbenchError
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ for command in (
 ):
     names = {"evaluate": "eval", "list_things": "list"}
     app.command(names.get(command.__name__, command.__name__))(command)
+app.add_typer(judge.app, name="judge")
 
 
 OUTSIDE = (

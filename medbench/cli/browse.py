@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 def list_things(
     kind: Annotated[
         str | None,
-        typer.Argument(help="benchmarks, suites, datasets, sources, prompts, profiles, recipes, runs."),
+        typer.Argument(
+            help="benchmarks, suites, datasets, sources, prompts, profiles, judges, recipes, runs."
+        ),
     ] = None,
     json_out: o.Json = False,
     home: o.Home = None,
     catalog: o.CatalogFiles = None,
 ) -> None:
-    """List what there is: benchmarks, suites, datasets, sources, prompts, profiles, recipes, runs.
+    """List what there is: benchmarks, suites, datasets, sources, prompts, profiles, judges, recipes, runs.
 
     Example: medbench list benchmarks
     """

@@ -95,10 +95,10 @@ def difficulty(
 
     Example: medbench difficulty alphamed-19k --solver openai:my-7b@http://localhost:8000/v1 --samples 10
     """
-    from medbench.builders.context import public_name
     from medbench.cli import render
     from medbench.difficulty import Rollouts
     from medbench.inference import Options
+    from medbench.inference.names import public_name
     from medbench.solve import Asking, estimate
 
     within = limits(band, samples)

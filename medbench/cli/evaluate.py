@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from medbench.evaluators import EvalConfig, Evaluated, Task
+    from medbench.evaluators.judging import Judging
 
 
 def evaluate(
@@ -24,7 +25,10 @@ def evaluate(
     protocol: o.ProtocolName = None,
     blind: o.Blind = False,
     swap: o.Swap = False,
-    judge: o.JudgeSpec = None,
+    judge: o.Judges = None,
+    judge_all: o.JudgeAll = False,
+    panel: o.PanelVerdict = "majority",
+    reuse_verdicts: o.ReuseVerdicts = False,
     max_pixels: o.MaxPixels = None,
     image_paths: o.ImagePaths = False,
     settings: o.Set = None,
@@ -53,19 +57,23 @@ def evaluate(
     """
     from medbench import evaluators
     from medbench.cli import render
+    from medbench.evaluators.judging import Judging
     from medbench.inference import Options
     from medbench.solve import estimate
 
     what = {"suite": suite, "benchmarks": tuple(benchmark or ()), "samples": samples, "limit": limit}
-    how: dict[str, Any] = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels, "judge": judge}
+    how: dict[str, Any] = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels}
     how["controls"] = ("blind",) * blind + ("swap",) * swap
     config = config_of(model, what | how, settings)
     paying = o.purse_of(price, max_cost)
     place = o.place_of(home, mirror, lock, None if dry_run else update_lock)
     running = Options(concurrency, timeout, retries, batch_size, images=place.images, image_paths=image_paths)
     asked = o.model_of(model, place.home, running)
-    by = o.model_of(judge, place.home, running) if judge else None
-    tasks = evaluators.prepare(config, o.catalog_of(catalog), place, pictures=not dry_run, judge=by)
+    known = o.catalog_of(catalog)
+    seats = o.panel_of(judge, known, place.home, running, panel, config.judge_sampling) if judge else None
+    by = Judging(seats, judge_all, place.home if reuse_verdicts else None) if seats else None
+    refuse_judging(by, judge_all, reuse_verdicts, panel)
+    tasks = evaluators.prepare(config, known, place, pictures=not dry_run, judging=by)
     if dry_run:
         return render.estimates({t.stage: estimate(t.examples, t.asking) for t in tasks}, paying, json_out)
     with render.progress() as tell:
@@ -74,6 +82,14 @@ def evaluate(
         )
     report(done, tasks, json_out, o.home_flag(home))
     return refuse(done, tolerance)
+
+
+def refuse_judging(judging: "Judging | None", everything: bool, reuse: bool, panel: str) -> None:
+    """Refuse options that need a judge where there is none."""
+    given = {"--judge-all": everything, "--reuse-verdicts": reuse, "--panel": panel != "majority"}
+    for option, wanted in given.items():
+        if wanted and judging is None:
+            raise UsageError(f"{option} needs a judge", "give --judge [NAME=]MODEL")
 
 
 def config_of(model: str, given: dict[str, Any], settings: list[str] | None) -> "EvalConfig":
@@ -93,7 +109,7 @@ def config_of(model: str, given: dict[str, Any], settings: list[str] | None) -> 
 
 def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) -> None:
     """Print the results and what they took, and which source rows were no questions."""
-    from medbench.cli import render, scorecard
+    from medbench.cli import certificates, render, scorecard
 
     for line in alone(tasks):
         render.say(line)
@@ -109,13 +125,11 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) ->
     if json_out:
         typer.echo(json.dumps(done.json()))
     else:
-        render.results(done.results, done.run)
+        render.results(done.results, done.run, done.judged)
     if done.reading and not json_out:
         scorecard.reading(done.reading, f"{done.run} --sensitivity{flag}")
-    if any(task.judge for task in tasks):
-        render.say(
-            "judged numbers are uncalibrated: no certificate says how far this judge agrees with people"
-        )
+    if done.judged and not json_out:
+        certificates.beside(done.judged)
     render.spent(done.tally)
     render.hint(f"medbench show {done.run}{flag}")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from medbench import parity, prompts, references, trainers
 from medbench.catalog import Catalog
+from medbench.judges import certificate
 
 SECOND = "second-hand"
 VARIANT = "of a variant, not comparable"
@@ -27,6 +28,7 @@ def tables(catalog: Catalog, home: Path) -> dict[str, Table]:
         ),
         "prompts": (["prompt", "origin"], [[n, p.origin] for n, p in prompts.load().items()]),
         "profiles": profiles(),
+        "judges": judges(catalog, home),
         "recipes": recipes(),
         "runs": runs(home),
     }
@@ -52,6 +54,21 @@ def profiles() -> Table:
     for name, profile in parity.PROFILES.items():
         rows.append([name, profile.peer, ", ".join(sorted(profile.kinds)), profile.rule, profile.flaw])
     return ["profile", "peer", "kinds", "rule", "flaw"], rows
+
+
+def judges(catalog: Catalog, home: Path) -> Table:
+    """Each judge, and the models it is certified with here."""
+    known: dict[str, list[str]] = {}
+    for one in certificate.every(home):
+        for seat in one.identity["seats"]:
+            kappa = one.figures["kappa"].value
+            known.setdefault(seat["judge"], []).append(f"{seat['model']} kappa {kappa or 0:.2f} (n {one.n})")
+    rows = []
+    for name, row in catalog.judges.items():
+        verdicts = ", ".join(f"{label} = {worth:.3g}" for label, worth in row.worth.items())
+        certified = "; ".join(dict.fromkeys(known.get(name, [])))
+        rows.append([name, row.title, verdicts, row.wording.label, row.published, row.provenance, certified])
+    return ["judge", "title", "verdicts", "prompt", "paper's judge", "provenance", "certified here"], rows
 
 
 def recipes() -> Table:

@@ -3,16 +3,19 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medbench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from medbench.catalog import Catalog, Place
     from medbench.inference.purse import Purse
     from medbench.inference.types import Model, Options
+    from medbench.judges import Panel
 
 Home = Annotated[
     Path | None,
@@ -82,8 +85,20 @@ AcceptShort = Annotated[
 ]
 Blind = Annotated[bool, typer.Option("--blind", help="Also ask without the images, as a control.")]
 Swap = Annotated[bool, typer.Option("--swap", help="Also ask with another question's images, as a control.")]
-JudgeSpec = Annotated[
-    str | None, typer.Option("--judge", help="Who judges open answers the rules do not call right.")
+Judges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        help="Who judges what the rules leave: NAME=MODEL, or MODEL for the judge equivalence; "
+        "several make a panel. See 'medbench list judges'.",
+    ),
+]
+JudgeAll = Annotated[
+    bool, typer.Option("--judge-all", help="Judge every reply, also what the rules could decide.")
+]
+PanelVerdict = Annotated[str, typer.Option("--panel", help="Verdict of several judges: majority or mean.")]
+ReuseVerdicts = Annotated[
+    bool, typer.Option("--reuse-verdicts", help="Use verdicts on equal cases from earlier runs.")
 ]
 MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", min=784, help="Shrink larger images before sending them.")
@@ -172,6 +187,32 @@ def model_of(spec: str, home: Path, options: "Options") -> "Model":
     from medbench.inference import open_model
 
     return open_model(trained(spec, home), options)
+
+
+def panel_of(
+    specs: list[str],
+    known: "Catalog",
+    home: Path,
+    running: "Options",
+    verdict: str = "majority",
+    sampling: "Mapping[str, Any] | None" = None,
+) -> "Panel":
+    """The panel that `--judge` and `--panel` name."""
+    from typing import get_args
+
+    from medbench.judges import panel
+
+    if verdict not in get_args(panel.Verdicts):
+        raise unknown("way to a panel's verdict", verdict, get_args(panel.Verdicts))
+    if verdict == "mean" and len(specs) < 2:
+        raise UsageError("--panel mean needs several judges", "repeat --judge")
+    return panel.seated(
+        specs,
+        known,
+        lambda spec: model_of(spec, home, running),
+        verdict=verdict,  # type: ignore[arg-type]
+        sampling=sampling,
+    )
 
 
 def trained(spec: str, home: Path) -> str:

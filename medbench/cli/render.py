@@ -46,13 +46,20 @@ def cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def results(found: "pl.DataFrame", run: str) -> None:
-    """The result table of a run: the whole figures, without subgroups."""
+def results(found: "pl.DataFrame", run: str, judged: Mapping[str, Any] | None = None) -> None:
+    """The result table of a run: the whole figures, without subgroups; judged ones say how calibrated."""
     import polars as pl
 
-    whole = found.filter(pl.col("group") == "")
-    rows = [result_row(row) for row in whole.iter_rows(named=True)]
-    table(["benchmark", "metric", "value", "95% CI", "n", "unanswered", "unscored"], rows, title=f"run {run}")
+    from medbench.cli.certificates import mark
+
+    columns = ["benchmark", "metric", "value", "95% CI", "n", "unanswered", "unscored"]
+    whole = found.filter(pl.col("group") == "").to_dicts()
+    rows = [result_row(row) for row in whole]
+    if judged:
+        columns.append("judge")
+        told = [mark(judged) if row["metric"].startswith("judged_") else "" for row in whole]
+        rows = [[*row, said] for row, said in zip(rows, told, strict=True)]
+    table(columns, rows, title=f"run {run}")
 
 
 def published(columns: Sequence[str], rows: Sequence[Sequence[Any]], legend: Sequence[str]) -> None:
@@ -326,7 +333,8 @@ def run(folder: Any, json_out: bool, rows: int, gated: set[str]) -> None:
     """A run: what it was, its results and subgroups, how replies were read, some replies if asked."""
     import polars as pl
 
-    from medbench.cli import hardness
+    from medbench.cli import certificates, hardness
+    from medbench.evaluators import with_judge
     from medbench.runs import read_manifest
 
     manifest = read_manifest(folder)
@@ -334,15 +342,22 @@ def run(folder: Any, json_out: bool, rows: int, gated: set[str]) -> None:
     if manifest["kind"] == "difficulty":
         hardness.run(folder, manifest, json_out)
         return
+    if manifest["kind"] == "certificate":
+        certificates.run(folder, json_out)
+        return
     if manifest["kind"] != "eval":
         record({"run": folder.name, **manifest}, json_out)
         return
+    told = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    judged = certificates.renewed(folder, told.get("judge"))
     if json_out:
-        typer.echo((folder / "results.json").read_text(encoding="utf-8"), nl=False)
+        typer.echo(json.dumps(with_judge(told, judged) if judged else told))
         return
     found, verdicts = (pl.read_parquet(folder / f"{name}.parquet") for name in ("results", "verdicts"))
     typer.echo(f"model  {config['model']}")
-    results(found, folder.name)
+    results(found, folder.name, judged)
+    if judged:
+        certificates.beside(judged)
     groups(found)
     ways = (
         verdicts.group_by("benchmark", "status", "rule")

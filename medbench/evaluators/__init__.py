@@ -17,7 +17,7 @@ from medbench.catalog import Catalog, Loaded, Place, fingerprint
 from medbench.config import Config
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.controls import Control, beside, controlled
-from medbench.evaluators.judging import Hearing, judged_accuracy
+from medbench.evaluators.judging import Bench, Judged, Judging
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
@@ -46,8 +46,8 @@ class EvalConfig(Config):
     protocol: Protocol = "generate"
     controls: tuple[Control, ...] = ()
     """Also ask without the images (`blind`), or with those of another question (`swap`)."""
-    judge: str | None = None
-    """Who judges open answers that the rules do not call right."""
+    judge_sampling: dict[str, Any] = pydantic.Field(default_factory=dict)
+    """What a judge's replies are drawn with instead of its own row's settings (`max_tokens`, …)."""
     max_pixels: int | None = pydantic.Field(None, ge=28 * 28)
     """Images with more pixels are shrunk to this before they are sent."""
 
@@ -71,7 +71,8 @@ class Task:
     """Whether it counts into the suite's macro average."""
     parts: tuple[str, ...] = ()
     """The parts of the suite it is in, which have averages of their own."""
-    judge: Model | None = None
+    judging: Judging | None = None
+    """Who judges its replies."""
     control: Control | None = None
     """Set where this is the control of a benchmark; its verdicts are filed under `name:control`."""
 
@@ -92,11 +93,21 @@ class Evaluated:
     unscored_share: float
     """Replies that nobody could score (their call failed) among all asked."""
     reading: Report | None = None
+    judged: dict[str, Any] | None = None
+    """Who judged and how, with the judge's certificates."""
 
     def json(self) -> dict[str, Any]:
         """The one object that `--json` prints; values are in [0, 1], null where nothing was scored."""
         reading = self.reading.json() if self.reading else None
-        return {"run": self.run, "results": plain(self.results), "sensitivity": reading}
+        told = {"run": self.run, "results": plain(self.results), "sensitivity": reading}
+        return told if self.judged is None else with_judge(told, self.judged)
+
+
+def with_judge(told: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
+    """The object of a run with who judged; each judged figure says whether the judge has a certificate."""
+    mark = {"judge": judged["judge"], "calibrated": bool(judged["certificates"])}
+    rows = [row | mark if row["metric"].startswith("judged_") else row for row in told["results"]]
+    return {**told, "results": rows, "judge": dict(judged)}
 
 
 def plain(results: pl.DataFrame) -> list[dict[str, Any]]:
@@ -113,7 +124,12 @@ def finite(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def prepare(
-    config: EvalConfig, catalog: Catalog, place: Place, *, pictures: bool = True, judge: Model | None = None
+    config: EvalConfig,
+    catalog: Catalog,
+    place: Place,
+    *,
+    pictures: bool = True,
+    judging: Judging | None = None,
 ) -> list[Task]:
     """The benchmarks a config names, loaded, and their controls.
 
@@ -144,7 +160,7 @@ def prepare(
             wording, config.sampling, config.samples, config.protocol, max_pixels=config.max_pixels
         )
         belongs = tuple(part for part, listed in parts.items() if name in listed)
-        task = Task(name, loaded.examples, asking, loaded, name in members, belongs, judge)
+        task = Task(name, loaded.examples, asking, loaded, name in members, belongs, judging)
         tasks += [task, *controls_of(task, config)]
     check_images(config, tasks)
     return tasks
@@ -176,9 +192,11 @@ def controls_of(task: Task, config: EvalConfig) -> list[Task]:
 
 def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[str, Any]:
     """Everything that decides the result of an evaluation."""
-    later = ("controls", "judge", "max_pixels")  # named only where used, so that older runs go on
+    later = ("controls", "max_pixels")  # named only where used, so that older runs go on
     settings = {k: v for k, v in config.model_dump(mode="json").items() if v or k not in later}
+    settings.pop("judge_sampling", None)  # part of the judge's own identity
     asked = [task for task in tasks if not task.control]
+    judging = asked[0].judging if asked else None
     return {
         "kind": "eval",
         "model": model.name,
@@ -187,8 +205,8 @@ def identity(config: EvalConfig, model: Model, tasks: Sequence[Task]) -> dict[st
             task.name: {"revision": task.loaded.revision, "examples": fingerprint(task.examples)}
             for task in asked
         },
-        "prompts": {task.name: task.asking.prompt.hash for task in asked}
-        | ({"judge": prompts.named("judge-equivalence", "judge").hash} if config.judge else {}),
+        "prompts": {task.name: task.asking.prompt.hash for task in asked},
+        **({"judge": judging.identity} if judging else {}),
     }
 
 
@@ -208,31 +226,34 @@ def evaluate(
     with open_run(home, name[:60], config=identity(config, model, tasks), fresh=fresh) as run:
         parts = [measure(run, model, task=task, purse=purse, progress=progress) for task in tasks]
         verdicts = {task.stage: graded for task, (graded, _) in zip(tasks, parts, strict=True)}
-        watched = [task for task in tasks if task.judge and not task.control]
-        judgements = [judging_of(run, task, verdicts[task.name], purse, progress) for task in watched]
+        judged = judging_of(run, tasks, verdicts, purse, progress)
         results = [*figures(tasks, verdicts), *averages(config, tasks, verdicts)]
-        results += [figure for _, figure, _ in judgements]
-        tally = summed([*(tally for _, tally in parts), *(tally for _, _, tally in judgements)])
+        results += [judged.results] if judged else []
+        tally = summed([*(tally for _, tally in parts), *([judged.tally] if judged else [])])
         plainly = [task for task in tasks if not task.control]
         asked = ((verdicts[task.stage], by_id(task)) for task in plainly)
         reading = glance(asked) if written(config) else None
         everything = pl.concat(verdicts.values())
-        lost = sum(said["judged"].null_count() for said, _, _ in judgements)
+        lost = judged.unscored if judged else 0
         share = (unscored(everything) + lost) / max(everything.height, 1)
-        done = Evaluated(run.name, run.folder, pl.concat(results), tally, share, reading)
-        extra = {"judgements": pl.concat([said for said, _, _ in judgements])} if judgements else {}
+        told = judged.json(home) if judged else None
+        done = Evaluated(run.name, run.folder, pl.concat(results), tally, share, reading, told)
+        extra = {"judgements": judged.judgements} if judged else {}
         seal(run, done, {"verdicts": everything, **extra}, dropped_of(tasks))
     return done
 
 
 def judging_of(
-    run: Run, task: Task, verdicts: pl.DataFrame, purse: Purse, progress: Progress
-) -> tuple[pl.DataFrame, pl.DataFrame, Tally]:
-    """What the judge says of a benchmark's replies, the accuracy that makes, and what it took."""
-    assert task.judge is not None
-    hearing = Hearing(run, task.judge, purse, progress)
-    said = hearing.judged(task.name, by_id(task), verdicts)
-    return said, judged_accuracy(task.name, verdicts, said, task.asking.samples), hearing.tally
+    run: Run, tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame], purse: Purse, progress: Progress
+) -> Judged | None:
+    """What the judge says of all replies, controls aside; None where nobody judges."""
+    heard = [task for task in tasks if task.judging and not task.control]
+    if not heard or heard[0].judging is None:
+        return None
+    bench = Bench(run, heard[0].judging, purse=purse, progress=progress)
+    for task in heard:
+        bench.judge(task.name, by_id(task), verdicts[task.name], task.asking.samples)
+    return bench.judged
 
 
 def figures(tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]) -> list[pl.DataFrame]:
@@ -315,8 +336,7 @@ def seal(run: Run, done: Evaluated, tables: Mapping[str, pl.DataFrame], dropped:
             "kind": "eval",
             "model": run.config["model"],
             "asked": tables["verdicts"].height,
-            "unscored": unscored(tables["verdicts"])
-            + (tables["judgements"]["judged"].null_count() if "judgements" in tables else 0),
+            "unscored": unscored(tables["verdicts"]) + (done.judged["unscored"] if done.judged else 0),
             "dropped": dropped,
         },
         {"results.json": json.dumps(done.json(), indent=1) + "\n"},

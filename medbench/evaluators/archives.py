@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from medbench.errors import UsageError
-from medbench.evaluators.rows import checked
+from medbench.rows import checked
 
 MAX_MEMBER = 256 << 20
 """Bytes of one member, once unpacked."""

@@ -16,7 +16,7 @@ import polars as pl
 from medbench.errors import PrerequisiteError, UsageError
 from medbench.evaluators import archives
 from medbench.evaluators.replies import FINISHES, Given, text_of
-from medbench.evaluators.rows import ZIP, Row, json_lines, parsed, start, tree
+from medbench.rows import ZIP, Row, json_lines, parsed, start, tree
 from medbench.runs import readable
 from medbench.schema import LETTERS, Finish
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, get_args
 from medbench import verify
 from medbench.adapters import BadRow
 from medbench.errors import UsageError
-from medbench.evaluators.rows import Row, name_of, rows
+from medbench.rows import Row, name_of, rows
 from medbench.schema import LETTERS, Example, Kind
 from medbench.verify.words import canonical
 

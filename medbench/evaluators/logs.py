@@ -21,7 +21,7 @@ from medbench.errors import UsageError, unknown
 from medbench.evaluators import archives, harnesses, items
 from medbench.evaluators.harnesses import Entry
 from medbench.evaluators.replies import Given
-from medbench.evaluators.rows import PARQUET, ZIP, Row, json_lines, start, tree
+from medbench.rows import PARQUET, ZIP, Row, json_lines, start, tree
 from medbench.schema import Example
 
 FORMATS: dict[str, Callable[[Path], Iterator[Entry]]] = {

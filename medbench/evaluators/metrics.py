@@ -16,7 +16,7 @@ from typing import NamedTuple
 import polars as pl
 
 from medbench.schema import RESULT, Example
-from medbench.stats import TINY, Interval, Z, clustered, pass_at, robust_error, sign_test, wilson
+from medbench.stats import TINY, Interval, Z, around, clustered, pass_at, sign_test, wilson
 from medbench.verify.overlap import MEASURES, overlaps
 
 WORDED = ("closed", "open", "free")
@@ -264,21 +264,6 @@ def compare(first: pl.DataFrame, second: pl.DataFrame) -> Paired:
     means = (float(both["mean"].sum()) / n, float(both["mean_b"].sum()) / n, sum(gaps) / n)
     bounds = (max(low, -1.0), min(high, 1.0))
     return Paired(n, len(units), *means, *bounds, gained, lost, sign_test(gained, lost))
-
-
-def around(gaps: list[float], units: list[str]) -> tuple[float, float]:
-    """95 % interval for a mean of gaps that depend on each other within units.
-
-    Where all units agree their spread says nothing; one more unit at each end, +1 and -1, then stands for
-    what was not seen (as Bonett and Price do).
-    """
-    error = robust_error(gaps, units)
-    if error < TINY:
-        m = len(set(units))
-        gaps = [gaps[0]] * m + [1.0, -1.0]
-        error = robust_error(gaps, [str(i) for i in range(m + 2)])
-    centre = sum(gaps) / len(gaps)
-    return centre - Z * error, centre + Z * error
 
 
 def bonett_price(gained: int, lost: int, n: int) -> tuple[float, float]:

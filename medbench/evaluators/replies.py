@@ -10,7 +10,7 @@ from typing import Any, get_args
 import polars as pl
 
 from medbench.errors import UsageError
-from medbench.evaluators.rows import Row, name_of, rows
+from medbench.rows import Row, name_of, rows
 from medbench.runs import readable
 from medbench.schema import Example, Finish
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from medbench import verify
 from medbench.errors import UsageError, unknown
-from medbench.schema import LISTS, Example, Finish
+from medbench.schema import LISTS, Criterion, Example, Finish
 
 Reward = Callable[[str, Example, Finish], float | None]
 
@@ -75,6 +75,7 @@ def packed(example: Example) -> str:
 def unpacked(text: str) -> Example:
     """The example of a packed string."""
     row = json.loads(text)
+    row["rubric"] = tuple(Criterion(*item) for item in row.get("rubric", ()))
     return Example(**row | {name: tuple(row.get(name, ())) for name in LISTS})
 
 

@@ -1,0 +1,144 @@
+"""What is said of judges: a certificate in full, and the few words beside a judged number."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from medbench.cli import render
+
+MEANINGS = {
+    "agreement": "verdict and label are the same",
+    "kappa": "agreement beyond chance (Cohen)",
+    "weighted_kappa": "the same, near misses counting less (quadratic)",
+    "balanced_f1": "mean of F1 per label",
+    "leniency": "verdict minus label: above 0 is too kind",
+    "longer_gain": "leniency on longer replies minus on shorter",
+    "self_consistency": "repeats that agree with each other",
+    "padding_gain": "what empty sentences at the end gain",
+    "order_gain": "what naming the labels in the other order gains",
+    "order_changed": "verdicts that change with that order",
+    "position_changed": "pairs whose verdict turns with their order",
+    "injection_gain": "what orders hidden in wrong replies gain",
+    "injection_success": "wrong replies that an order turns into right ones",
+    "disagreement": "replies on which the panel disagrees",
+}
+
+
+def whole(one: Mapping[str, Any]) -> None:
+    """A certificate as tables."""
+    render.table(
+        ["figure", "value", "95% CI", "n", "constant judge", "means"],
+        list(rows(one)),
+        title=f"{one['judge']} against {one['against']} ({one['aspect']}), {one['date']}",
+    )
+    labels = one["labels"]
+    counts = [[f"label {name}", *row] for name, row in zip(labels, one["confusion"], strict=True)]
+    render.table(["", *(f"says {name}" for name in labels)], counts)
+    parts = [[name, item["value"], interval(item), item["n"]] for name, item in one["slices"].items()]
+    if parts:
+        render.table(["what is tested", "agreement", "95% CI", "n"], parts)
+    typer.echo(
+        f"{one['n']:,} rows with a verdict, {one['unscored']:,} unscored{why(one['problems'])}; prompt "
+        f"{', '.join(one['prompts'])}; labels {one['against']}@{one['against_hash']}"
+    )
+    for line in warnings(one):
+        typer.echo(line)
+
+
+def run(folder: Path, json_out: bool) -> None:
+    """A run that certified a judge."""
+    tree = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
+    if json_out:
+        typer.echo(json.dumps({"run": folder.name, **tree}))
+    else:
+        whole(tree)
+
+
+def renewed(folder: Path, judged: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Who judged in a run, with the certificates that its home has of this judge by now."""
+    from medbench.evaluators.judging import certified
+
+    if judged is None:
+        return None
+    return {**judged, "certificates": certified(folder.resolve().parents[1], judged["hash"])}
+
+
+def rows(one: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """The figures of a certificate, each with what a judge that always says the same would reach."""
+    for name, item in one["figures"].items():
+        constant = one["constant"].get(name, "")
+        yield [name, item["value"], interval(item), item["n"], constant, MEANINGS.get(name, "")]
+
+
+def interval(item: Mapping[str, Any]) -> str:
+    """The ends of a figure."""
+    return (
+        f"{item['low']:.3f}–{item['high']:.3f}"
+        if item["low"] >= 0
+        else f"{item['low']:+.3f} to {item['high']:+.3f}"
+    )
+
+
+def why(problems: Mapping[str, int]) -> str:
+    """Why rows are unscored, with counts."""
+    return f" ({', '.join(f'{name} {count:,}' for name, count in problems.items())})" if problems else ""
+
+
+def warnings(one: Mapping[str, Any]) -> Iterator[str]:
+    """What to beware of."""
+    figures = one["figures"]
+    if one["injectable"]:
+        gain = figures["injection_gain"]
+        yield f"INJECTABLE: orders in a reply raise its verdict by {gain['value']:.3f} ({interval(gain)})"
+    if (figures["kappa"]["low"] or 0) <= 0:
+        yield "no better than chance: the interval of kappa reaches 0"
+    if one["unscored"]:
+        share = one["unscored"] / (one["n"] + one["unscored"])
+        yield f"no verdict on {share:.1%} of the rows; the figures are of the others"
+
+
+def mark(judged: Mapping[str, Any]) -> str:
+    """The few words beside a judged number: the kappa of the newest certificate, or that there is none."""
+    if not judged["certificates"]:
+        return "uncalibrated"
+    newest = judged["certificates"][0]
+    kappa = newest["figures"]["kappa"]
+    value = render.cell(kappa["value"])
+    return f"kappa {value} ({interval(kappa)}){', INJECTABLE' if newest['injectable'] else ''}"
+
+
+def beside(judged: Mapping[str, Any]) -> None:
+    """A line on who judged what, one on how a panel agreed, and one for each certificate."""
+    verdicts = f"{judged['put']:,} replies put to it" if judged["put"] != 1 else "1 reply put to it"
+    reused = f", {judged['borrowed']:,} verdicts from earlier runs" if judged["borrowed"] else ""
+    typer.echo(f"judge: {judged['judge']}, {verdicts}, {judged['unscored']:,} without a verdict{reused}")
+    if split := judged["disagreement"]:
+        typer.echo(f"the panel disagrees on {split['value']:.3f} ({interval(split)}) of {split['n']:,}")
+    if not judged["certificates"]:
+        typer.echo(
+            "judged numbers are uncalibrated: no certificate says how far this judge agrees with labels; "
+            "medbench judge certify measures it"
+        )
+    for one in judged["certificates"]:
+        typer.echo(f"certificate: {line(one)}")
+
+
+def line(one: Mapping[str, Any]) -> str:
+    """A certificate in one line."""
+    figures = one["figures"]
+    told = [
+        f"{name} {render.cell(figures[name]['value'])} ({interval(figures[name])})"
+        for name in told_of(figures)
+    ]
+    rows = f"n {one['n']:,}, {one['unscored']:,} unscored"
+    constant = render.cell(one["constant"].get("agreement"))
+    last = f"constant judge {constant}{', INJECTABLE' if one['injectable'] else ''}"
+    return f"{one['date']}, {one['against']}@{one['against_hash']}, {rows}: {', '.join(told)}; {last}"
+
+
+def told_of(figures: Mapping[str, Any]) -> Sequence[str]:
+    """The figures that one line tells."""
+    return [name for name in ("agreement", "kappa", "balanced_f1") if name in figures]
