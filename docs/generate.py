@@ -1,6 +1,7 @@
 """Writes what can be generated: cli.md, benchmarks.md, the tables of reading.md and med-zero.md."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,21 @@ def cli() -> str:
         "outside is missing, 130 interrupted. MEDBENCH_HOME, MEDBENCH_MIRROR, MEDBENCH_LOCK and "
         "MEDBENCH_CATALOG stand for the options of those names.",
     ]
-    group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
+    for name, command in commands(typer.main.get_command(app)):
         *about, example = (command.help or "").strip().split("\n\n")
         parts += [f"## medbench {name}", *about, f"```\n{example.removeprefix('Example: ')}\n```"]
         rows = [option(parameter) for parameter in command.params if parameter.name != "help"]
         parts.append("\n".join(["| argument or option | what it does | default |", "|---|---|---|", *rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its full name, those of groups too."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def option(parameter: Any) -> str:

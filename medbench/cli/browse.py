@@ -75,13 +75,40 @@ def show(
 def diff(
     first: Annotated[str, typer.Argument(help="A run.")],
     second: Annotated[str, typer.Argument(help="Another run.")],
+    judge: o.Judges = None,
+    panel: o.PanelVerdict = "majority",
+    reuse_verdicts: o.ReuseVerdicts = False,
+    settings: o.JudgeSet = None,
+    fresh: o.Fresh = False,
+    concurrency: o.Concurrency = 32,
+    timeout: o.Timeout = 600.0,
+    retries: o.Retries = 5,
+    price: o.PriceOption = None,
+    max_cost: o.MaxCost = None,
     home: o.Home = None,
+    mirror: o.Mirror = None,
+    catalog: o.CatalogFiles = None,
+    lock: o.Lock = None,
     json_out: o.Json = False,
 ) -> None:
     """Compare two evaluation runs, paired on the same questions, with an exact test.
 
+    With --judge preference=MODEL a judge says instead which replies are better, each pair in both orders.
+
     Example: medbench diff qa6-1a2b qa6-3c4d
     """
+    if judge:
+        from medbench.cli import preference
+
+        known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock)
+        how = {"concurrency": concurrency, "timeout": timeout, "retries": retries, "fresh": fresh}
+        by = preference.judging(judge, panel, reuse_verdicts, settings, known, place, how)
+        return preference.of(first, second, by, known, place, o.purse_of(price, max_cost), fresh, json_out)
+    return compared(first, second, home, json_out)
+
+
+def compared(first: str, second: str, home: Path | None, json_out: bool) -> None:
+    """Print two runs paired on the same questions."""
     import polars as pl
 
     from medbench import runs

@@ -48,13 +48,29 @@ def whole(one: Mapping[str, Any]) -> None:
         typer.echo(line)
 
 
-def run(folder: Path, json_out: bool) -> None:
-    """A run that certified a judge."""
-    tree = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
+RUNS = ("certificate", "judge", "preference")
+"""Kinds of runs that a judge made."""
+
+
+def run(folder: Path, kind: str, json_out: bool) -> None:
+    """A run that certified a judge, or one of judged replies or pairs."""
+    name = "certificate.json" if kind == "certificate" else "results.json"
+    tree = json.loads((folder / name).read_text(encoding="utf-8"))
+    if kind == "certificate":
+        typer.echo(json.dumps({"run": folder.name, **tree})) if json_out else whole(tree)
+        return
+    judged = renewed(folder, tree["judge"]) or {}
     if json_out:
-        typer.echo(json.dumps({"run": folder.name, **tree}))
-    else:
-        whole(tree)
+        from medbench.evaluators import with_judge
+
+        typer.echo(json.dumps(with_judge(tree, judged)))
+        return
+    import polars as pl
+
+    found = pl.read_parquet(folder / "results.parquet")
+    render.results(found, folder.name, judged)
+    beside(judged)
+    render.groups(found)
 
 
 def renewed(folder: Path, judged: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from medbench.cli import options as o
+from medbench.cli import render
 from medbench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from medbench.evaluators import EvalConfig, Evaluated, Task
-    from medbench.evaluators.judging import Judging
 
 
 def evaluate(
@@ -56,23 +56,17 @@ def evaluate(
     Example: medbench eval --suite qa6 --model openai:my-7b@http://localhost:8000/v1
     """
     from medbench import evaluators
-    from medbench.cli import render
-    from medbench.evaluators.judging import Judging
     from medbench.inference import Options
     from medbench.solve import estimate
 
     what = {"suite": suite, "benchmarks": tuple(benchmark or ()), "samples": samples, "limit": limit}
     how: dict[str, Any] = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels}
-    how["controls"] = ("blind",) * blind + ("swap",) * swap
-    config = config_of(model, what | how, settings)
-    paying = o.purse_of(price, max_cost)
-    place = o.place_of(home, mirror, lock, None if dry_run else update_lock)
+    config = config_of(model, what | how | {"controls": ("blind",) * blind + ("swap",) * swap}, settings)
+    relock = None if dry_run else update_lock
+    paying, place = o.purse_of(price, max_cost), o.place_of(home, mirror, lock, relock)
     running = Options(concurrency, timeout, retries, batch_size, images=place.images, image_paths=image_paths)
-    asked = o.model_of(model, place.home, running)
-    known = o.catalog_of(catalog)
-    seats = o.panel_of(judge, known, place.home, running, panel, config.judge_sampling) if judge else None
-    by = Judging(seats, judge_all, place.home if reuse_verdicts else None) if seats else None
-    refuse_judging(by, judge_all, reuse_verdicts, panel)
+    asked, known, drawn = o.model_of(model, place.home, running), o.catalog_of(catalog), config.judge_sampling
+    by = o.judging_of(judge, panel, judge_all, reuse_verdicts, known, place.home, running, drawn)
     tasks = evaluators.prepare(config, known, place, pictures=not dry_run, judging=by)
     if dry_run:
         return render.estimates({t.stage: estimate(t.examples, t.asking) for t in tasks}, paying, json_out)
@@ -80,16 +74,7 @@ def evaluate(
         done = evaluators.evaluate(
             config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=tell
         )
-    report(done, tasks, json_out, o.home_flag(home))
-    return refuse(done, tolerance)
-
-
-def refuse_judging(judging: "Judging | None", everything: bool, reuse: bool, panel: str) -> None:
-    """Refuse options that need a judge where there is none."""
-    given = {"--judge-all": everything, "--reuse-verdicts": reuse, "--panel": panel != "majority"}
-    for option, wanted in given.items():
-        if wanted and judging is None:
-            raise UsageError(f"{option} needs a judge", "give --judge [NAME=]MODEL")
+    return report(done, tasks, json_out, o.home_flag(home), tolerance)
 
 
 def config_of(model: str, given: dict[str, Any], settings: list[str] | None) -> "EvalConfig":
@@ -107,9 +92,9 @@ def config_of(model: str, given: dict[str, Any], settings: list[str] | None) -> 
     return config
 
 
-def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) -> None:
-    """Print the results and what they took, and which source rows were no questions."""
-    from medbench.cli import certificates, render, scorecard
+def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str, tolerance: float) -> None:
+    """Print the results, what they took, and which source rows were no questions; then `refuse`."""
+    from medbench.cli import certificates, scorecard
 
     for line in alone(tasks):
         render.say(line)
@@ -132,6 +117,7 @@ def report(done: "Evaluated", tasks: "list[Task]", json_out: bool, flag: str) ->
         certificates.beside(done.judged)
     render.spent(done.tally)
     render.hint(f"medbench show {done.run}{flag}")
+    refuse(done, tolerance)
 
 
 def alone(tasks: "list[Task]") -> "Iterator[str]":

@@ -1,6 +1,7 @@
 """`medbench judge certify`."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from medbench.judges import Panel
     from medbench.judges.certificate import Certificate, Probing
     from medbench.judges.labels import LabelledSet
+    from medbench.solve import Tally
 
 app = typer.Typer(help="Judges of replies, and how far they can be believed.", no_args_is_help=True)
 
@@ -59,7 +61,6 @@ def certify(
     from medbench.inference import Options
     from medbench.judges import Hearing, labels
     from medbench.judges import certificate as c
-    from medbench.runs import open_run
 
     paying, place = o.purse_of(price, max_cost), o.home_of(home)
     running = Options(concurrency, timeout, retries, batch_size)
@@ -69,11 +70,7 @@ def certify(
     probing = c.Probing(repeats=repeats, probes=not no_probes)
     if dry_run:
         return told(seats, labelled, probing, json_out)
-    name = f"certify-{'+'.join(dict.fromkeys(seat.name for seat in seats.seats))}"[:60]
-    with (
-        open_run(place, name, config=identity(seats, labelled, probing), fresh=fresh) as run,
-        render.progress() as tell,
-    ):
+    with opened(place, seats, labelled, probing, fresh) as run, render.progress() as tell:
         borrow = place if reuse_verdicts else None
         hearing = Hearing(run, seats, purse=paying, progress=tell, borrow=borrow)
         findings = c.certify(hearing, labelled, probing)
@@ -81,8 +78,15 @@ def certify(
         refuse(made)
         made = c.keep(run, made, findings)
     report(made, run.name, json_out)
-    render.spent(hearing.tally)
-    return unfinished(made, tolerance)
+    return ended(made, hearing.tally, tolerance)
+
+
+def opened(home: Path, seats: "Panel", labelled: "LabelledSet", probing: "Probing", fresh: bool) -> Any:
+    """The run of a certificate, open."""
+    from medbench.runs import open_run
+
+    name = f"certify-{'+'.join(dict.fromkeys(seat.name for seat in seats.seats))}"[:60]
+    return open_run(home, name, config=identity(seats, labelled, probing), fresh=fresh)
 
 
 def named(spec: str, model: str | None) -> str:
@@ -148,8 +152,11 @@ def refuse(made: "Certificate") -> None:
         )
 
 
-def unfinished(made: "Certificate", tolerance: float) -> None:
-    """End with exit 1 where too much is unscored."""
+def ended(made: "Certificate", tally: "Tally", tolerance: float) -> None:
+    """Say what was used; end with exit 1 where too much is unscored."""
+    from medbench.cli import render
+
+    render.spent(tally)
     share = made.unscored / (made.n + made.unscored)
     if share > tolerance:
         typer.echo(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from medbench.catalog import Catalog, Place
+    from medbench.evaluators.judging import Judging
     from medbench.inference.purse import Purse
     from medbench.inference.types import Model, Options
     from medbench.judges import Panel
@@ -49,6 +50,10 @@ UpdateLock = Annotated[
 ]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="Override a config value: key.path=value (repeatable).")
+]
+JudgeSet = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="How the judge's replies are drawn: max_tokens=64 (repeatable)."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; ask and change nothing.")]
@@ -187,6 +192,37 @@ def model_of(spec: str, home: Path, options: "Options") -> "Model":
     from medbench.inference import open_model
 
     return open_model(trained(spec, home), options)
+
+
+def judging_of(
+    specs: list[str] | None,
+    panel: str,
+    everything: bool,
+    reuse: bool,
+    known: "Catalog",
+    home: Path,
+    running: "Options",
+    sampling: "Mapping[str, Any] | None" = None,
+    pairs: bool = False,
+) -> "Judging | None":
+    """Who judges by `--judge` and its fellows, None where nobody does.
+
+    `pairs` asks for a judge of pairs of replies, else of single ones.
+    """
+    from medbench.evaluators.judging import Judging
+
+    if not specs:
+        given = {"--judge-all": everything, "--reuse-verdicts": reuse, "--panel": panel != "majority"}
+        for option in (option for option, wanted in given.items() if wanted):
+            raise UsageError(f"{option} needs a judge", "give --judge [NAME=]MODEL")
+        return None
+    found = panel_of(specs, known, home, running, panel, sampling)
+    name = found.seats[0].name
+    if found.judge.sees("other") != pairs:
+        what = "replies one by one" if pairs else "pairs of replies"
+        fix = "--judge preference=MODEL" if pairs else f"medbench diff RUN RUN --judge {name}=MODEL"
+        raise UsageError(f"judge '{name}' judges {what}", fix)
+    return Judging(found, everything, home if reuse else None)
 
 
 def panel_of(

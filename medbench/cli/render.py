@@ -342,8 +342,8 @@ def run(folder: Any, json_out: bool, rows: int, gated: set[str]) -> None:
     if manifest["kind"] == "difficulty":
         hardness.run(folder, manifest, json_out)
         return
-    if manifest["kind"] == "certificate":
-        certificates.run(folder, json_out)
+    if manifest["kind"] in certificates.RUNS:
+        certificates.run(folder, manifest["kind"], json_out)
         return
     if manifest["kind"] != "eval":
         record({"run": folder.name, **manifest}, json_out)

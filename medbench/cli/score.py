@@ -10,56 +10,81 @@ from medbench.errors import UsageError
 
 if TYPE_CHECKING:
     from medbench.catalog import Catalog, Place
+    from medbench.evaluators.judging import Judged, Judging
     from medbench.evaluators.scoring import Scored
+    from medbench.inference.purse import Purse
+    from medbench.parity import Profile
+
+
+Run = Annotated[str | None, typer.Argument(help="A finished evaluation run.")]
+Answered = Annotated[str | None, typer.Option("--benchmark", "-b", help="The benchmark that was answered.")]
+Items = Annotated[
+    Path | None, typer.Option("--items", help="Questions of your own: id, question, kind, options, gold.")
+]
+Replies = Annotated[
+    Path | None,
+    typer.Option("--replies", help="JSONL or Parquet with id and reply, or another harness's log."),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option("--format", help="lm-eval, lmms-eval, inspect, vlmevalkit, medevalkit. Default: found out."),
+]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="Also as this peer reads; see 'medbench list profiles'.")
+]
+Sensitivity = Annotated[
+    bool, typer.Option("--sensitivity", help="Also as every peer reads, and how far they lie apart.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Write a row per reply here: .jsonl or .parquet.")]
 
 
 def score(
-    run: Annotated[str | None, typer.Argument(help="A finished evaluation run.")] = None,
-    benchmark: Annotated[
-        str | None, typer.Option("--benchmark", "-b", help="The benchmark that was answered.")
-    ] = None,
-    items: Annotated[
-        Path | None, typer.Option("--items", help="Questions of your own: id, question, kind, options, gold.")
-    ] = None,
-    replies: Annotated[
-        Path | None,
-        typer.Option("--replies", help="JSONL or Parquet with id and reply, or another harness's log."),
-    ] = None,
-    log_format: Annotated[
-        str | None,
-        typer.Option(
-            "--format", help="lm-eval, lmms-eval, inspect, vlmevalkit, medevalkit. Default: found out."
-        ),
-    ] = None,
-    profile: Annotated[
-        str | None, typer.Option("--profile", help="Also as this peer reads; see 'medbench list profiles'.")
-    ] = None,
-    sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="Also as every peer reads, and how far they lie apart.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write a row per reply here: .jsonl or .parquet.")
-    ] = None,
+    run: Run = None,
+    benchmark: Answered = None,
+    items: Items = None,
+    replies: Replies = None,
+    log_format: LogFormat = None,
+    profile: ProfileName = None,
+    sensitivity: Sensitivity = False,
+    out: Out = None,
+    judge: o.Judges = None,
+    judge_all: o.JudgeAll = False,
+    panel: o.PanelVerdict = "majority",
+    reuse_verdicts: o.ReuseVerdicts = False,
+    settings: o.JudgeSet = None,
+    tolerance: o.Tolerance = 0.01,
     json_out: o.Json = False,
+    fresh: o.Fresh = False,
+    concurrency: o.Concurrency = 32,
+    timeout: o.Timeout = 600.0,
+    retries: o.Retries = 5,
+    batch_size: o.BatchSize = 16,
+    price: o.PriceOption = None,
+    max_cost: o.MaxCost = None,
     home: o.Home = None,
     mirror: o.Mirror = None,
     catalog: o.CatalogFiles = None,
     lock: o.Lock = None,
 ) -> None:
-    """Grade replies that already exist: of a run, or of a file. No model is asked, no run is changed.
+    """Grade replies that already exist: of a run, or of a file. No run is changed; none but a judge is asked.
 
-    --replies alone is enough for a log that holds its questions.
+    --replies alone is enough for a log that holds its questions. With --judge, what the rules leave is judged
+    in a run of its own, which resumes.
 
     Example: medbench score --benchmark medqa --replies replies.jsonl
     """
     from medbench import parity, runs
-    from medbench.cli import scorecard
+    from medbench.config import override
     from medbench.evaluators import scoring
     from medbench.evaluators import sensitivity as readings
+    from medbench.inference import Options
 
     sources(run, benchmark, items, replies, log_format)
     peer = parity.named(profile) if profile is not None else None
     known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock)
+    paying = o.purse_of(price, max_cost)
+    running, drawn = Options(concurrency, timeout, retries, batch_size), override({}, settings or ())
+    by = o.judging_of(judge, panel, judge_all, reuse_verdicts, known, place.home, running, drawn)
     if out:
         scoring.writable(out, [items, replies, runs.find_run(place.home, run) if run else None])
     scored = graded(run, benchmark, items, replies, log_format, known, place)
@@ -67,7 +92,44 @@ def score(
         readings.applicable(peer, (e for part in scored.parts for e in part.examples.values()))
     if out:
         scoring.write(scoring.rows(scored, peer), out)
-    scorecard.scored(scored, peer, sensitivity, json_out)
+    return judged_or_not(scored, peer, sensitivity, json_out, by, place.home, fresh, paying, tolerance)
+
+
+def judged_or_not(
+    scored: "Scored",
+    peer: "Profile | None",
+    sensitivity: bool,
+    json_out: bool,
+    by: "Judging | None",
+    home: Path,
+    fresh: bool,
+    paying: "Purse",
+    tolerance: float,
+) -> None:
+    """Print what was scored, after the judges, if there are any, have spoken."""
+    from medbench.cli import render, scorecard
+    from medbench.evaluators import hearings
+
+    if by is None:
+        scorecard.scored(scored, peer, sensitivity, json_out)
+        return
+    with render.progress() as tell:
+        name, judged = hearings.judge_scored(scored, hearings.Asking(by, home, fresh, paying, tell))
+    scorecard.scored(scored, peer, sensitivity, json_out, (name, judged, judged.json(home)))
+    render.spent(judged.tally)
+    unfinished(judged, tolerance)
+
+
+def unfinished(judged: "Judged", tolerance: float) -> None:
+    """End with exit 1 where a judge left too much unscored."""
+    share = judged.unscored / max(judged.judgements.height, 1)
+    if share > tolerance:
+        typer.echo(
+            f"error: {share:.1%} of the replies have no verdict (tolerance {tolerance:.1%})\n"
+            "  fix: where calls failed, repeat the command: it asks only for these",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
 def sources(

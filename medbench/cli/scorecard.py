@@ -6,22 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medbench.cli import render
+from medbench.cli import certificates, render
 
 if TYPE_CHECKING:
+    from medbench.evaluators.judging import Judged
     from medbench.evaluators.scoring import Scored
     from medbench.evaluators.sensitivity import Peer, Report
     from medbench.parity import Profile
 
 
-def scored(found: "Scored", profile: "Profile | None", sensitivity: bool, json_out: bool) -> None:
-    """Everything that was asked for, as tables or as one JSON object."""
+def scored(
+    found: "Scored",
+    profile: "Profile | None",
+    sensitivity: bool,
+    json_out: bool,
+    heard: "tuple[str, Judged, dict[str, Any]] | None" = None,
+) -> None:
+    """Everything that was asked for, as tables or as one JSON object.
+
+    `heard` is the run of a judge, what it judged, and who it is.
+    """
     peers = found.peers(profile) if profile else {}
     reports = found.reports() if sensitivity else {}
     if json_out:
-        typer.echo(json.dumps(tree(found, profile, peers, reports if sensitivity else None)))
+        told = tree(found, profile, peers, reports if sensitivity else None)
+        typer.echo(json.dumps(with_judgement(told, *heard) if heard else told))
         return
     figures(found)
+    if heard:
+        name, judged, by = heard
+        render.results(judged.results, name, by)
+        certificates.beside(by)
     if profile:
         beside(peers, profile)
         known = sum(peer.n for peer in peers.values())
@@ -40,6 +55,13 @@ def scored(found: "Scored", profile: "Profile | None", sensitivity: bool, json_o
             else f"{found.missing:,} questions have no reply: they are"
         )
         render.say(f"{these} in no figure above")
+
+
+def with_judgement(told: dict[str, Any], run: str, judged: "Judged", by: dict[str, Any]) -> dict[str, Any]:
+    """The object with the judged figures beside the others, and who judged."""
+    from medbench.evaluators import plain, with_judge
+
+    return with_judge({**told, "run": run, "results": [*told["results"], *plain(judged.results)]}, by)
 
 
 def tree(

@@ -48,8 +48,9 @@ def train(
     chosen = trainers.load(recipe, overrides)
     if chosen.algorithm != algorithm:
         raise UsageError(f"recipe '{recipe}' is for {chosen.algorithm}, not {algorithm}")
-    place = o.place_of(folder_home, mirror, lock)
-    material = session.training_examples(chosen.dataset, o.catalog_of(catalog), place)
+    place, known = o.place_of(folder_home, mirror, lock), o.catalog_of(catalog)
+    chosen = trainers.with_judges(chosen, known)
+    material = session.training_examples(chosen.dataset, known, place)
     config = session.identity(chosen, material)
     if dry_run:
         folder = folder_home / "runs" / "dry-run"

@@ -163,7 +163,25 @@ def prepare(
         task = Task(name, loaded.examples, asking, loaded, name in members, belongs, judging)
         tasks += [task, *controls_of(task, config)]
     check_images(config, tasks)
+    check_judge(judging, tasks)
     return tasks
+
+
+def check_judge(judging: Judging | None, tasks: Sequence[Task]) -> None:
+    """Refuse a judge that has nothing to judge here."""
+    if judging is None:
+        return
+    judge, name = judging.panel.judge, judging.panel.seats[0].name
+    every = [example for task in tasks for example in task.examples]
+    if judge.sees("criterion") and not any(example.rubric for example in every):
+        raise UsageError(
+            f"judge '{name}' judges by rubrics, which no question here has", "name another judge"
+        )
+    if not judging.everything and not any(example.kind in judge.kinds for example in every):
+        kinds = ", ".join(judge.kinds)
+        raise UsageError(
+            f"judge '{name}' is for questions of kind {kinds}, of which there are none", "--judge-all"
+        )
 
 
 def check_images(config: EvalConfig, tasks: Sequence[Task]) -> None:

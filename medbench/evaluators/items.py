@@ -2,8 +2,9 @@
 
 A row has `id`, `question`, `gold`, and `kind` (mcq where there are `options`), and may have `context`,
 `lang`, `cluster` and `tags`. `options` is a list, or a mapping of labels to texts; `gold` is a label, else an
-option's text, or a list of what is accepted (kind multi: the letters that are right together). Further
-columns are ignored.
+option's text, or a list of what is accepted (kind multi: the letters that are right together). `rubric` is
+a list of criteria with points, for a judge (then `gold` may be absent); rows of HealthBench's own file are
+understood too. Further columns are ignored.
 """
 
 import logging
@@ -16,7 +17,7 @@ from medbench import verify
 from medbench.adapters import BadRow
 from medbench.errors import UsageError
 from medbench.rows import Row, name_of, rows
-from medbench.schema import LETTERS, Example, Kind
+from medbench.schema import LETTERS, Criterion, Example, Kind
 from medbench.verify.words import canonical
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ def collect(placed: Any, path: Path) -> list[Example]:
     """Examples from rows with their places. Raises UsageError naming each bad row and what is wrong."""
     found: dict[str, Example] = {}
     bad: list[str] = []
-    for place, row in placed:
+    for place, given in placed:
+        row = healthbench(given) if "rubrics" in given and "prompt" in given else given
         name = name_of(row, "id", f"{path}, {place}")
         try:
             if name in found:
@@ -74,13 +76,14 @@ def example(name: str, row: Row) -> Example:
         name,
         kind,
         words(row, "question") or "",
-        golds(kind, row.get("gold"), options),
+        golds(kind, row.get("gold"), options) if row.get("gold") or not row.get("rubric") else (),
         options.texts,
         context=words(row, "context"),
         lang=words(row, "lang") or "en",
         cluster=words(row, "cluster"),
         tags=tags(row.get("tags")),
         labels=options.labels,
+        rubric=rubric_of(row),
     )
     if not made.question:
         raise BadRow("no question")
@@ -113,9 +116,40 @@ def tags(value: Any) -> dict[str, str]:
     return {str(name): str(tag) for name, tag in (value or {}).items() if tag not in (None, "")}
 
 
+def rubric_of(row: Row) -> tuple[Criterion, ...]:
+    """The criteria of a row, each with its points. Raises BadRow."""
+    given = row.get("rubric") or []
+    if not isinstance(given, list):
+        raise BadRow("rubric is not a list")
+    found = []
+    for item in given:
+        points = item.get("points") if isinstance(item, Mapping) else None
+        if isinstance(points, bool) or not isinstance(points, int | float) or not item.get("criterion"):
+            raise BadRow("a rubric's item is no criterion (a text) with points (a number)")
+        found.append(Criterion(texted(item["criterion"]), float(points)))
+    if found and not any(item.points > 0 for item in found):
+        raise BadRow("no criterion of the rubric has positive points")
+    return tuple(found)
+
+
+def healthbench(row: Row) -> Row:
+    """A row of HealthBench's own file: the last message is the question, what was said before its context."""
+    turns = [turn for turn in row["prompt"] if isinstance(turn, Mapping)]
+    themes = [str(tag) for tag in row.get("example_tags") or () if str(tag).startswith("theme:")]
+    said = [f"{turn.get('role', '')}: {turn.get('content', '')}" for turn in turns[:-1]]
+    return {
+        "id": row.get("prompt_id"),
+        "kind": "free",
+        "question": turns[-1].get("content") if turns else None,
+        "context": "\n\n".join(said) or None,
+        "rubric": row["rubrics"],
+        "tags": {"theme": next(iter(themes), None)},
+    }
+
+
 def kind_of(row: Row, options: Options) -> Kind:
     """The kind a row names; mcq where it names none and has options."""
-    named = row.get("kind") or ("mcq" if options.texts else None)
+    named = row.get("kind") or ("mcq" if options.texts else "free" if row.get("rubric") else None)
     if named is None:
         raise BadRow("neither kind nor options")
     if not isinstance(named, str) or named not in KINDS:

@@ -13,14 +13,14 @@ import polars as pl
 
 from medbench.evaluators.metrics import groups, units
 from medbench.inference.purse import Purse
-from medbench.judges import Case, Finding, Hearing, Panel, cases
+from medbench.judges import Finding, Hearing, Panel
 from medbench.judges import certificate as certificates
+from medbench.judges.docket import Given, Item, docket, valued
 from medbench.rubrics import Judge
 from medbench.runs import Run
 from medbench.schema import RESULT, Example
 from medbench.solve import Progress, Tally, silent
 from medbench.stats import Interval, clustered, wilson
-from medbench.verify.overlap import telling, words
 
 JUDGEMENT = pl.Schema(
     {  # type: ignore[arg-type]
@@ -105,16 +105,6 @@ def certified(home: Path, panel: str) -> list[dict[str, Any]]:
     return [one.model_dump(mode="json") for one in certificates.held(home, panel)]
 
 
-@dataclass(frozen=True)
-class Item:
-    """A reply before the judge: what the rules or the lack of a reply settle, else its cases."""
-
-    row: Mapping[str, Any]
-    by: str
-    settled: float | None = None
-    cases: tuple[Case, ...] = ()
-
-
 class Bench:
     """A panel that hears the replies of one benchmark after another, in one run."""
 
@@ -127,93 +117,34 @@ class Bench:
 
     def judge(self, name: str, examples: Mapping[str, Example], verdicts: pl.DataFrame, samples: int) -> None:
         """Judge the replies in table VERDICT; figures and judgements add up in `judged`."""
-        items = list(docket(self.judged.judging, examples, verdicts))
-        every = [case for item in items for case in item.cases]
-        found = iter(self.hearing.hear(f"{name} judge", every))
-        rows = [self.row(name, examples[item.row["example"]], item, found) for item in items]
+        judge, everything = self.judged.judging.panel.judge, self.judged.judging.everything
+        items = []
+        for row in verdicts.iter_rows(named=True):
+            given = Given(
+                row["reply"], "error" if row["status"] == "error" else row["finish"], row["correct"]
+            )
+            if item := docket(judge, examples[row["example"]], given, everything=everything):
+                items.append((row, item))
+        found = iter(self.hearing.hear(f"{name} judge", [case for _, item in items for case in item.cases]))
+        rows = [self.row(name, examples[row["example"]], row, item, found) for row, item in items]
         judgements = pl.DataFrame(rows, schema=JUDGEMENT, orient="row")
-        shown = list(examples.values())
-        made = figures(name, judgements, shown, self.judged.judging.panel.judge, samples)
+        made = figures(name, judgements, list(examples.values()), judge, samples)
         self.judged.judgements = pl.concat([self.judged.judgements, judgements])
         self.judged.results = pl.concat([self.judged.results, made])
         self.judged.tally, self.judged.borrowed = self.hearing.tally, self.hearing.borrowed
 
-    def row(self, name: str, example: Example, item: Item, found: Iterator[Finding]) -> tuple[Any, ...]:
+    def row(
+        self, name: str, example: Example, row: Mapping[str, Any], item: Item, found: Iterator[Finding]
+    ) -> tuple[Any, ...]:
         """One row of table JUDGEMENT."""
         findings = [next(found) for _ in item.cases]
-        value, error = item.settled, None
-        if findings:
-            value, error = valued(example, findings)
+        value, error = valued(example, findings) if findings else (item.value, None)
+        by = "judge" if findings else "nobody" if value is None else "rules"
         said = [ruling.label for finding in findings for ruling in finding.rulings]
         split = [finding.split for finding in findings if finding.split is not None]
-        row = item.row
-        answered = item.by == "judge" or row["status"] == "scored"
+        answered = by == "judge" or row["status"] == "scored"
         about = (name, row["example"], row["cluster"], row["sample"], example.kind, example.lang)
-        return (*about, item.by, answered, value, said, error, any(split) if split else None)
-
-
-def docket(judging: Judging, examples: Mapping[str, Example], verdicts: pl.DataFrame) -> Iterator[Item]:
-    """Every reply that counts, with what settles it or what the judge is asked."""
-    judge = judging.panel.judge
-    for row in verdicts.iter_rows(named=True):
-        example = examples[row["example"]]
-        if judge.sees("criterion") and not example.rubric:
-            continue
-        if row["status"] == "error":
-            yield Item(row, "nobody")
-        elif row["status"] == "refused" or not row["reply"].strip():
-            yield Item(row, "rules", 0.0)
-        elif judging.everything or example.kind in judge.kinds:
-            if not judging.everything and right(judge, example, row):
-                yield Item(row, "rules", 1.0)
-            else:
-                put = cases(judge, example, row["reply"], row["finish"])
-                yield Item(row, "judge", cases=tuple(put)) if put else Item(row, "rules", 0.0)
-        elif judge.rule == "match" and row["correct"] is not None:
-            yield Item(row, "rules", float(row["correct"]))
-
-
-def right(judge: Judge, example: Example, row: Mapping[str, Any]) -> bool:
-    """Whether the judge's rule already calls a reply right."""
-    if judge.rule == "match":
-        return bool(row["correct"])
-    return judge.rule == "span" and spans(row["reply"], example.gold, example.lang)
-
-
-def spans(reply: str, golds: Sequence[str], lang: str = "en") -> bool:
-    """Whether the words of a gold stand in the reply, one after the other.
-
-    >>> spans("It is the left lung, I think.", ["The left lung"]), spans("normality", ["normal"])
-    (True, False)
-    """
-    said = telling(words(reply), lang)
-    for gold in golds:
-        wanted = telling(words(gold), lang)
-        n = len(wanted)
-        if n and any(said[place : place + n] == wanted for place in range(len(said) - n + 1)):
-            return True
-    return False
-
-
-def valued(example: Example, findings: Sequence[Finding]) -> tuple[float | None, str | None]:
-    """The value of a reply: the finding's, or for a rubric the points it earned over the positive ones.
-
-    One criterion without a verdict leaves the reply unscored, whatever its points.
-    """
-    for finding in findings:
-        if finding.value is None:
-            return None, finding.problem
-    values = [finding.value or 0.0 for finding in findings]
-    if not example.rubric or len(values) != len(example.rubric):
-        return values[0], None
-    return points(example, values), None
-
-
-def points(example: Example, met: Sequence[float]) -> float:
-    """Points earned over the positive points of a rubric; negative where harm outweighs."""
-    most = sum(max(item.points, 0.0) for item in example.rubric)
-    earned = sum(item.points * value for item, value in zip(example.rubric, met, strict=True))
-    return earned / most if most else 0.0
+        return (*about, by, answered, value, said, error, any(split) if split else None)
 
 
 def figures(

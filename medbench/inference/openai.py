@@ -147,7 +147,9 @@ class Session:
             workers = min(self.options.concurrency, len(requests))
             tasks = [asyncio.ensure_future(self.worker(queue, http)) for _ in range(workers)]
             try:
-                await asyncio.gather(*tasks)
+                await asyncio.wait_for(asyncio.gather(*tasks), self.options.deadline)
+            except TimeoutError:
+                log.warning("%s: not all was answered in time", ",".join(self.model.urls))
             finally:
                 for task in tasks:
                     task.cancel()

@@ -42,6 +42,8 @@ class Options:
     first_wait: float = 0.5
     """Seconds before the first retry; doubled each time, half of it random."""
     longest_wait: float = 60.0
+    deadline: float | None = None
+    """Seconds one call of `answer` may take on a server; what is not answered by then is not asked."""
     images: Store | None = None
     """Where the images of requests are."""
     image_paths: bool = False

@@ -23,7 +23,7 @@ from medbench.judges import agreement, probes
 from medbench.judges.cases import Case
 from medbench.judges.hearing import Hearing
 from medbench.judges.labels import Labelled, LabelledSet
-from medbench.judges.panel import Finding, Panel
+from medbench.judges.panel import Finding, Panel, paired
 from medbench.rubrics import Judge
 from medbench.runs import Run, readable
 from medbench.stats import Interval, around, clustered, difference
@@ -153,17 +153,6 @@ def heard(
     length = probes.longer([shown(row) for row in rows])
     lines = zip(rows, [variant] * len(rows), [repeat] * len(rows), found, turned, length, strict=True)
     return table(lines, hearing.panel.judge)
-
-
-def paired(one: Finding, other: Finding) -> tuple[Finding, bool | None]:
-    """The finding on a pair from those in both orders, and whether the order decided.
-
-    A preference that turns with the order is no preference.
-    """
-    if one.value is None or other.value is None:
-        return Finding(None, one.problem or other.problem, one.rulings), None
-    agreed = abs(one.value - (1 - other.value)) < 1e-9
-    return (one if agreed else Finding(0.5, None, one.rulings)), not agreed
 
 
 def table(

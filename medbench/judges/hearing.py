@@ -31,8 +31,10 @@ class Hearing:
         purse: Purse | None = None,
         progress: Progress = silent,
         borrow: Path | None = None,
+        role: str = ROLE,
     ) -> None:
         self.run = run
+        self.role = role
         self.panel = panel
         self.purse = purse or Purse()
         self.progress = progress
@@ -80,8 +82,8 @@ class Hearing:
             self.progress(self._shown)
 
         if self.borrow is not None:
-            self.borrowed += self.run.borrow(ROLE, seat.model, requests, self.borrow)
-        return self.run.ask(ROLE, seat.model, requests=requests, purse=self.purse, on_reply=heard)
+            self.borrowed += self.run.borrow(self.role, seat.model, requests, self.borrow)
+        return self.run.ask(self.role, seat.model, requests=requests, purse=self.purse, on_reply=heard)
 
 
 def asked(seat: Seat, case: Case, number: int, *, reverse: bool = False) -> Request:

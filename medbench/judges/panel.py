@@ -112,6 +112,17 @@ class Panel:
         return Finding(votes[0][0], None, tuple(rulings))
 
 
+def paired(one: Finding, other: Finding) -> tuple[Finding, bool | None]:
+    """The finding on a pair from those in both orders, and whether the order decided.
+
+    A preference that turns with the order is no preference.
+    """
+    if one.value is None or other.value is None:
+        return Finding(None, one.problem or other.problem, one.rulings), None
+    agreed = abs(one.value - (1 - other.value)) < 1e-9
+    return (one if agreed else Finding(0.5, None, one.rulings)), not agreed
+
+
 def seated(
     specs: Sequence[str],
     catalog: Catalog,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from medbench.schema import Example
 from medbench.trainers.launch import Plan, Progress, launch
-from medbench.trainers.recipe import Expected, Grpo, Recipe, Sft, Value, load, names
+from medbench.trainers.recipe import Expected, Grpo, Recipe, Sft, Value, load, names, with_judges
 
 __all__ = [
     "Expected",
@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "names",
     "plan",
+    "with_judges",
 ]
 
 

@@ -13,9 +13,13 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 import pydantic
 
 from medbench import prompts
+from medbench.catalog import Catalog
 from medbench.config import Config, override, parse, read_yaml
 from medbench.errors import UsageError, unknown
 from medbench.inference.local import fingerprint
+from medbench.inference.names import public_name
+from medbench.judges.panel import Verdicts
+from medbench.rubrics import Judge
 from medbench.trainers import rewards
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -147,12 +151,41 @@ class Sft(Recipe):
         return self
 
 
+class RewardJudge(Config):
+    """A judge at work as a reward: which model plays it, and how long a step waits for it."""
+
+    model: str | tuple[str, ...]
+    """`openai:NAME@URL`, …; several make a panel."""
+    panel: Verdicts = "majority"
+    timeout: Positive = 120.0
+    """Seconds a step waits at most for all verdicts; what is missing by then is no opinion."""
+    concurrency: AtLeast1 = 32
+    retries: AtLeast0 = 1
+    provenance: Provenance = "user"
+    source: str = ""
+    row: Judge | None = None
+    """The judge's row of the catalog, put here when the training is prepared."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models, one a seat."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it decides a verdict: not addresses, nor how long is waited."""
+        names = sorted(public_name(model) for model in self.models)
+        return {"models": names, "panel": self.panel, "judge": self.row.hash if self.row else None}
+
+
 class Grpo(Recipe):
     """Group relative policy optimisation against rewards."""
 
     algorithm: Literal["grpo"]
     rewards: dict[str, pydantic.FiniteFloat] = pydantic.Field(min_length=1)
-    """Weight by reward: a name in `trainers.rewards`, or `package.module:function`."""
+    """Weight by reward: a name in `trainers.rewards`, `judge:NAME`, or `package.module:function`."""
+    judges: dict[str, RewardJudge] = pydantic.Field(default_factory=dict)
+    """Who plays the judges among the rewards, by the judge's name."""
     shuffle_rewards: bool = False
     """Control run: rewards are dealt out at random within each batch, so nothing can be learned."""
     group_size: Value[AtLeast2]
@@ -178,6 +211,22 @@ class Grpo(Recipe):
         parts = self.updates_per_step.value * self.gradient_accumulation.value
         must_divide("prompts_per_step × group_size", replies, parts)
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _played(self) -> Self:
+        judges = {name.removeprefix(rewards.JUDGE) for name in self.rewards if name.startswith(rewards.JUDGE)}
+        for name in sorted(judges - set(self.judges)):
+            raise ValueError(f"reward 'judge:{name}' names no model; set judges.{name}.model=openai:NAME@URL")
+        for name in sorted(set(self.judges) - judges):
+            raise ValueError(f"judges.{name} plays in no reward; give it a weight: rewards.judge:{name}=0.5")
+        return self
+
+    def deciding(self) -> dict[str, Any]:
+        """As of every recipe; judges by what decides their verdicts."""
+        plain = super().deciding()
+        del plain["judges"]
+        judges = {name: judge.identity for name, judge in sorted(self.judges.items())}
+        return plain | ({"judges": judges} if judges else {})
 
     @pydantic.field_validator("rewards")
     @classmethod
@@ -268,3 +317,15 @@ def overridden(tree: Mapping[str, Any], settings: Iterable[str], *, model: type[
     for name in touched:
         result[name] |= {"provenance": "user", "source": "set on the command line"}
     return result
+
+
+def with_judges(recipe: Sft | Grpo, catalog: Catalog) -> Sft | Grpo:
+    """A recipe whose judges carry their rows of the catalog. Raises UsageError for judges that do not fit."""
+    if isinstance(recipe, Sft) or not recipe.judges:
+        return recipe
+    rows = {name: catalog.judge(name) for name in recipe.judges}
+    for name, row in rows.items():
+        if row.sees("other"):
+            raise UsageError(f"judge '{name}' judges pairs of replies", "a reward is for replies one by one")
+    judges = {name: judge.model_copy(update={"row": rows[name]}) for name, judge in recipe.judges.items()}
+    return recipe.model_copy(update={"judges": judges})

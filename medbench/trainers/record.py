@@ -30,6 +30,7 @@ LOGGED = {
     "kl": "kl",
     "completion_length": "completions/mean_length",
     "truncated": "completions/clipped_ratio",
+    "no_opinion": "no_opinion",
     "frac_reward_zero_std": "frac_reward_zero_std",
     "entropy": "entropy",
     "learning_rate": "learning_rate",

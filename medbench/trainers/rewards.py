@@ -5,6 +5,7 @@
 calls a reward; nothing else here depends on a trainer.
 """
 
+import asyncio
 import functools
 import json
 import random
@@ -50,8 +51,17 @@ def format_boxed(reply: str, example: Example, finish: Finish) -> float | None:
 NAMED: dict[str, Reward] = {"mcq_exact": mcq_exact, "correct": correct, "format_boxed": format_boxed}
 
 
-def resolve(name: str) -> Reward:
-    """The reward called `name`; `package.module:function` finds anyone's."""
+JUDGE = "judge:"
+"""Begins the name of a reward that a judge of the catalog gives."""
+
+Batch = Sequence[tuple[str, Example, Finish]]
+"""Replies of one step with their examples."""
+
+
+def resolve(name: str) -> Reward | None:
+    """The reward called `name`; `package.module:function` finds anyone's. None for a judge's."""
+    if name.startswith(JUDGE):
+        return None
     module, colon, function = name.rpartition(":")
     if not colon:
         if name not in NAMED:
@@ -80,34 +90,67 @@ def unpacked(text: str) -> Example:
 
 
 def for_trl(
-    name: str, *, ends: Collection[int], shuffle: int | None = None
-) -> Callable[..., list[float | None]]:
+    name: str,
+    *,
+    ends: Collection[int],
+    shuffle: int | None = None,
+    judge: Callable[[Batch], list[float | None]] | None = None,
+) -> Callable[..., Any]:
     """The reward called `name` in TRL's calling convention.
 
     `ends` holds the token ids that end a reply; a reply that stops on another one was cut off. With
     `shuffle`, a seed, rewards are dealt out at random among the replies of a batch that give an answer:
     a control run is still paid for answering at all, and differs in nothing but which answer pays.
+    `judge` gives the rewards of a whole batch where a judge is named; TRL then awaits it beside the others.
     """
     reward = resolve(name)
 
-    def paid(
-        completions: Sequence[Any],
-        completion_ids: Sequence[Sequence[int]],
-        example: Sequence[str],
-        **rest: Any,
-    ) -> list[float | None]:
-        replies: list[tuple[str, Example, Finish]] = [
-            (said(completion), unpacked(text), "stop" if ids and ids[-1] in ends else "length")
-            for completion, ids, text in zip(completions, completion_ids, example, strict=True)
+    def batch(completions: Sequence[Any], ids: Sequence[Sequence[int]], examples: Sequence[str]) -> Batch:
+        return [
+            (said(completion), unpacked(text), "stop" if tokens and tokens[-1] in ends else "length")
+            for completion, tokens, text in zip(completions, ids, examples, strict=True)
         ]
-        values = [reward(*reply) for reply in replies]
+
+    def settled(replies: Batch, values: list[float | None], examples: Sequence[str], **rest: Any) -> Any:
+        silent = sum(value is None for value in values)
+        if judge is not None and (log := rest.get("log_metric")):
+            log("no_opinion", silent / max(len(values), 1))
+        values = neutral(values, examples)
         if shuffle is None:
             return values
         answered = [reply[2] == "stop" and verify.read(*reply).status == "scored" for reply in replies]
         return dealt(values, answered, f"shuffle:{shuffle}:{rest['trainer_state'].global_step}")
 
-    paid.__name__ = name
-    return paid
+    def paid(completions: Any, completion_ids: Any, example: Sequence[str], **rest: Any) -> Any:
+        replies = batch(completions, completion_ids, example)
+        assert reward is not None
+        return settled(replies, [reward(*reply) for reply in replies], example, **rest)
+
+    async def awaited(completions: Any, completion_ids: Any, example: Sequence[str], **rest: Any) -> Any:
+        replies = batch(completions, completion_ids, example)
+        assert judge is not None
+        return settled(replies, await asyncio.to_thread(judge, replies), example, **rest)
+
+    made = paid if judge is None else awaited
+    made.__name__ = name
+    return made
+
+
+def neutral(values: Sequence[float | None], groups: Sequence[str]) -> list[float | None]:
+    """`values` with None as the mean of the opinions on the same group, and None where there is none.
+
+    A trainer adds rewards up and takes one that is missing for 0, which would punish a reply for a judge's
+    silence. At the group's mean it neither gains nor loses.
+
+    >>> neutral([1.0, None, 0.0, None], ["a", "a", "a", "b"])
+    [1.0, 0.5, 0.0, None]
+    """
+    held: dict[str, list[float]] = {}
+    for value, group in zip(values, groups, strict=True):
+        if value is not None:
+            held.setdefault(group, []).append(value)
+    means = {group: sum(known) / len(known) for group, known in held.items()}
+    return [means.get(group) if v is None else v for v, group in zip(values, groups, strict=True)]
 
 
 def dealt(values: Sequence[float | None], answered: Sequence[bool], seed: str) -> list[float | None]:

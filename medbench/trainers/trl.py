@@ -19,10 +19,10 @@ import polars as pl
 from medbench.config import canonical, digest, parse
 from medbench.errors import MedbenchError, ModelError, PrerequisiteError, UsageError
 from medbench.schema import Example
-from medbench.trainers import order, record, tiny
+from medbench.trainers import judging, order, record, tiny
 from medbench.trainers.launch import FOLLOW, Plan, last_words
 from medbench.trainers.recipe import ALGORITHMS, Grpo, Sft
-from medbench.trainers.rewards import for_trl, unpacked
+from medbench.trainers.rewards import JUDGE, for_trl, unpacked
 from medbench.trainers.rows import training_table
 
 ENVIRONMENT = {
@@ -204,7 +204,10 @@ def grpo_trainer(recipe: Grpo, table: pl.DataFrame, *, folder: Path) -> Any:
     shuffle = recipe.seed.value if recipe.shuffle_rewards else None
     trainer = GRPOTrainer(
         model,
-        [for_trl(name, ends=ends, shuffle=shuffle) for name in recipe.rewards],
+        [
+            for_trl(name, ends=ends, shuffle=shuffle, judge=judge_of(recipe, name, folder))
+            for name in recipe.rewards
+        ],
         config,
         train_dataset=data,
         processing_class=tokens,
@@ -212,6 +215,12 @@ def grpo_trainer(recipe: Grpo, table: pl.DataFrame, *, folder: Path) -> Any:
     )
     ends.update(trainer.eos_token_ids)  # known to the trainer only once the model is open
     return journalled(trainer, folder)
+
+
+def judge_of(recipe: Grpo, name: str, folder: Path) -> Any:
+    """The judge that gives a reward; None for a reward that is a function."""
+    judge = name.removeprefix(JUDGE)
+    return judging.reward(judge, recipe.judges[judge], folder) if judge in recipe.judges else None
 
 
 def common(recipe: Sft | Grpo, folder: Path) -> dict[str, Any]:

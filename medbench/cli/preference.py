@@ -1,0 +1,66 @@
+"""`medbench diff RUN RUN --judge`: which of two runs a judge prefers."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from medbench.cli import certificates, render
+from medbench.cli import options as o
+from medbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from medbench.catalog import Catalog, Place
+    from medbench.evaluators.judging import Judging
+    from medbench.inference.purse import Purse
+
+
+def judging(
+    specs: list[str],
+    verdict: str,
+    reuse: bool,
+    settings: list[str] | None,
+    known: "Catalog",
+    place: "Place",
+    how: dict[str, Any],
+) -> "Judging":
+    """The judges of pairs that the options name."""
+    from medbench.config import override
+    from medbench.inference import Options
+
+    running = Options(how["concurrency"], how["timeout"], how["retries"])
+    drawn = override({}, settings or ())
+    found = o.judging_of(specs, verdict, False, reuse, known, place.home, running, drawn, pairs=True)
+    assert found is not None
+    return found
+
+
+def of(
+    first: str,
+    second: str,
+    by: "Judging",
+    known: "Catalog",
+    place: "Place",
+    paying: "Purse",
+    fresh: bool,
+    json_out: bool,
+) -> None:
+    """Ask the judges about two runs and print what they prefer."""
+    from medbench import runs
+    from medbench.evaluators import hearings
+
+    folders = [runs.find_run(place.home, name) for name in (first, second)]
+    if folders[0] == folders[1]:
+        raise UsageError("a run is not better than itself", "name two runs")
+    with render.progress() as tell:
+        found = hearings.prefer(folders, known, place, hearings.Asking(by, place.home, fresh, paying, tell))
+    if json_out:
+        typer.echo(json.dumps({"first": folders[0].name, "second": folders[1].name, **found.json()}))
+        return
+    render.results(found.results, found.run, found.judge)
+    counts = hearings.tallied(found.pairs)
+    typer.echo(
+        f"{folders[1].name} against {folders[0].name}: {counts['better']:,} better, {counts['tie']:,} tied, "
+        f"{counts['worse']:,} worse; judged_preference counts a tie as half"
+    )
+    certificates.beside(found.judge)

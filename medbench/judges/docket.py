@@ -1,0 +1,92 @@
+"""What a reply is worth before a judge is asked, what it must be asked, and what its findings make of it.
+
+Evaluators and rewards both stand on this: the rules speak first, and the judge is asked about the rest.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from medbench.judges.cases import Case, cases
+from medbench.judges.panel import Finding
+from medbench.rubrics import Judge
+from medbench.schema import Example, Finish
+from medbench.verify.overlap import telling, words
+
+
+class Item(NamedTuple):
+    """A reply: its value where the rules settle it, else the cases to be heard."""
+
+    value: float | None
+    cases: tuple[Case, ...] = ()
+
+
+class Given(NamedTuple):
+    """A reply with what the rules say of it; `correct` is None where they can't tell."""
+
+    reply: str
+    finish: Finish
+    correct: bool | None
+
+
+def docket(judge: Judge, example: Example, given: Given, *, everything: bool = False) -> Item | None:
+    """A reply as an item; None where this judge has nothing to say of such a question.
+
+    With `everything` the judge is asked about any kind, and about what the rules call right. A refusal or an
+    empty reply is worth 0, and so is one without an answer to a judge that is to see the answer. A failed
+    call has neither value nor cases.
+    """
+    if judge.sees("criterion") and not example.rubric:
+        return None
+    if given.finish == "error":
+        return Item(None)
+    if given.finish == "refused" or not given.reply.strip():
+        return Item(0.0)
+    if not everything:
+        if example.kind not in judge.kinds:
+            known = judge.rule == "match" and given.correct is not None
+            return Item(float(bool(given.correct))) if known else None
+        if right(judge, example, given):
+            return Item(1.0)
+    put = cases(judge, example, given.reply, given.finish)
+    return Item(None, tuple(put)) if put else Item(0.0)
+
+
+def right(judge: Judge, example: Example, given: Given) -> bool:
+    """Whether the judge's rule already calls a reply right."""
+    if judge.rule == "match":
+        return bool(given.correct)
+    return judge.rule == "span" and spans(given.reply, example.gold, example.lang)
+
+
+def spans(reply: str, golds: Sequence[str], lang: str = "en") -> bool:
+    """Whether the words of a gold stand in the reply, one after the other; case and articles do not count.
+
+    >>> spans("It is the left lung, I think.", ["The left lung"]), spans("normality", ["normal"])
+    (True, False)
+    """
+    said = telling(words(reply), lang)
+    for gold in golds:
+        wanted = telling(words(gold), lang)
+        n = len(wanted)
+        if n and any(said[place : place + n] == wanted for place in range(len(said) - n + 1)):
+            return True
+    return False
+
+
+def valued(example: Example, findings: Sequence[Finding]) -> tuple[float | None, str | None]:
+    """The value of a reply, or None and the problem.
+
+    It is the finding's; for a rubric, the points earned over the positive ones, negative where harm
+    outweighs. One criterion without a verdict leaves the reply unscored: taken as not met it would lower
+    the value or, where its points are negative, raise it.
+    """
+    values = []
+    for finding in findings:
+        if finding.value is None:
+            return None, finding.problem
+        values.append(finding.value)
+    if len(values) == 1 and len(example.rubric) != 1:
+        return values[0], None
+    most = sum(max(item.points, 0.0) for item in example.rubric)
+    earned = sum(item.points * value for item, value in zip(example.rubric, values, strict=True))
+    return (earned / most if most else 0.0), None
