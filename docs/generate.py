@@ -1,7 +1,9 @@
-"""Writes what can be generated: cli.md, benchmarks.md, the tables of reading.md and med-zero.md."""
+"""Writes what can be generated: cli.md, benchmarks.md, the tables of reading.md, med-zero.md, judges.md."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import typer
 from medbench import references, taxonomy
 from medbench.catalog import Benchmark, Catalog, Source, Suite
 from medbench.cli import app
+from medbench.judges.labels import packaged
 from medbench.parity import PROFILES
-from medbench.prompts import load
+from medbench.prompts import load, of
 from medbench.schema import Example
 from medbench.verify import RULES, read
 
@@ -229,14 +232,58 @@ def modalities() -> str:
     return "\n".join([*rows, *(f"| {name} | {'; '.join(told[name])} |" for name in told)])
 
 
-def wordings() -> str:
-    """The prompts of the builder, with their hashes."""
+BUILDERS = ("draft-question", "check-support", "tag-question")
+
+
+def wordings(names: Iterable[str]) -> str:
+    """Some prompts, with their hashes."""
     rows = []
-    for name in ("draft-question", "check-support", "tag-question"):
+    for name in names:
         prompt = load()[name]
         said = f"{prompt.system}\n\n{prompt.user}" if prompt.system else prompt.user
         rows.append(f"`{name}` ({prompt.hash}). {prompt.origin}\n\n```\n{said}\n```")
     return "\n\n".join(rows)
+
+
+def judges() -> str:
+    """Every packaged judge."""
+    rows = [
+        "| judge | verdicts | sees the gold | rule | paper's judge | provenance |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in Catalog.load().judges.items():
+        worth = ", ".join(f"{label} = {value:.3g}" for label, value in row.worth.items())
+        kinds = "; next-token likelihood" if row.protocol == "loglikelihood" else f"; {row.form}"
+        seen = "yes" if row.sees("gold") else "no"
+        cite = f"{row.provenance}: {row.cite}" if row.cite else row.provenance
+        cells = [f"`{name}`: {row.title}", f"{worth}{kinds}", seen, row.rule, row.published, cite]
+        rows.append("| " + " | ".join(cells) + " |")
+    notes = [f"- `{n}`: {' '.join(r.notes.split())}" for n, r in Catalog.load().judges.items() if r.notes]
+    return "\n".join(rows) + "\n\n" + "\n".join(notes)
+
+
+def labelled() -> str:
+    """How many rows the packaged labelled set has, by aspect, and which judges are held against them."""
+    lines = packaged().read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    users: dict[str, list[str]] = {}
+    for name, row in Catalog.load().judges.items():
+        users.setdefault(row.aspect, []).append(f"`{name}`")
+    rows = [
+        "| aspect | rows | questions | rows by label | what is tested | judges |",
+        "|---|---|---|---|---|---|",
+    ]
+    for aspect in dict.fromkeys(item["aspect"] for item in found):
+        part = [item for item in found if item["aspect"] == aspect]
+        labels = Counter(str(item["label"]) for item in part)
+        slices = Counter(item["slice"] for item in part)
+        told = ", ".join(f"{label}: {labels[label]}" for label in sorted(labels))
+        tested = ", ".join(f"{name} {count}" for name, count in slices.most_common())
+        clusters = len({item["cluster"] for item in part})
+        rows.append(
+            f"| {aspect} | {len(part)} | {clusters} | {told} | {tested} | {', '.join(users[aspect])} |"
+        )
+    return f"{len(found)} rows.\n\n" + "\n".join(rows)
 
 
 def filled(page: str, parts: dict[str, str]) -> str:
@@ -255,7 +302,10 @@ def pages() -> dict[str, str]:
         "benchmarks.md": benchmarks(),
         "reading.md": filled("reading.md", {"rules": rules(), "comparison": comparison(), "peers": peers()}),
         "med-zero.md": filled(
-            "med-zero.md", {"tasks": tasks(), "modalities": modalities(), "prompts": wordings()}
+            "med-zero.md", {"tasks": tasks(), "modalities": modalities(), "prompts": wordings(BUILDERS)}
+        ),
+        "judges.md": filled(
+            "judges.md", {"judges": judges(), "labels": labelled(), "prompts": wordings(of("judge"))}
         ),
     }
 
