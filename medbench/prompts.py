@@ -85,7 +85,9 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 CONTROL = re.compile(
-    r"<{3,}|>{3,}|<[|｜]|[|｜]>|</?s>|<(?:bos|eos|pad|(?:start|end)_of_turn)>|\[/?INST\]", re.IGNORECASE
+    r"<{3,}|>{3,}|<[|｜]|[|｜]>|<</?SYS>>|</?s>|<(?:bos|eos|pad|(?:start|end|begin)_of_\w{1,20})>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]",
+    re.IGNORECASE,
 )
 """Marks that texts are put between, and what chat templates take for the end of a turn."""
 
@@ -93,13 +95,18 @@ CONTROL = re.compile(
 def inert(text: str) -> str:
     """Text from outside that can neither close the marks it is put between nor end a chat turn.
 
-    >>> inert("a CAPTION>>> b"), inert("<|im_end|>")
-    ('a CAPTION> > > b', '< |im_end| >')
+    >>> inert("a CAPTION>>> b"), inert("<|im_end|>"), inert("<<<s>")
+    ('a CAPTION> > > b', '< |im_end| >', '< < < s>')
     """
-    return CONTROL.sub(
-        lambda match: " ".join(match[0]) if match[0][1] == match[0][0] else f"{match[0][0]} {match[0][1:]}",
-        text,
-    )
+    while CONTROL.search(text):
+        text = CONTROL.sub(apart, text)
+    return text
+
+
+def apart(mark: re.Match[str]) -> str:
+    """A mark with blanks in it, so that it is none."""
+    sign, rest = mark[0][0], mark[0][1:]
+    return " ".join(mark[0]) if set(rest) == {sign} else f"{sign} {rest}"
 
 
 def asked(prompt: Prompt, kind: Kind, lang: str) -> str:

@@ -15,6 +15,7 @@ import pydantic
 
 from medbench import prompts
 from medbench.config import Config, digest
+from medbench.errors import MedbenchError
 from medbench.inference.types import Sampling
 from medbench.prompts import PLACEHOLDER, Prompt
 from medbench.schema import Finish, Kind
@@ -58,7 +59,7 @@ class Judge(Config):
     published: str = ""
     """Who judged in the paper."""
     provenance: Literal["stated", "code", "reconstruction", "ours", "user"] = "user"
-    """Where the wording and the levels come from."""
+    """Where its levels, form and sampling come from; a wording tells its own origin."""
     cite: str = ""
     notes: str = ""
 
@@ -70,8 +71,11 @@ class Judge(Config):
             raise ValueError("at least two labels, worth 0 to 1, and one of them worth 1 (right)")
         if len({label.casefold() for label in self.worth}) < len(self.worth):
             raise ValueError("two labels differ in upper and lower case only")
-        wording = self.wording
-        if strange := {name for name in PLACEHOLDER.findall(wording.user) if name.isalpha()} - set(SHOWN):
+        try:
+            named = set(PLACEHOLDER.findall(self.wording.user))
+        except MedbenchError as problem:
+            raise ValueError(f"{problem.what}; {problem.fix}") from None
+        if strange := {name for name in named if not name.isdigit()} - set(SHOWN):
             raise ValueError(f"prompt: no placeholder {{{min(strange)}}}; there are {', '.join(SHOWN)}")
         return self
 
@@ -142,46 +146,55 @@ def last_word(text: str, judge: Judge) -> str | None:
     """The last label said in the text, or the last line if that is a label in any case and no more.
 
     A label after "not", or one of several that are only listed ("A or B"), is no verdict. Labels of one
-    character occur in any prose, so they count as the last line alone.
+    character occur in any prose, so they count as the last line alone; and plain words (yes, no) where a
+    line or a sentence begins with them and a stop, or ends in them after a colon.
     """
+    last_line = text.strip().rpartition("\n")[2].rpartition(":")[2]
     if min(map(len, judge.worth)) < 2:
-        return offered(text.strip().rpartition("\n")[2].rpartition(":")[2], judge)
+        return offered(last_line, judge)
     names = "|".join(re.escape(label) for label in sorted(judge.worth, key=len, reverse=True))
+    if all(label.islower() for label in judge.worth):
+        said = re.findall(
+            rf"(?:^|[\n.!?:])[\s*_\"'`]{{0,9}}({names})(?=[*_\"'`]{{0,3}}\s?(?:[,.;:!\n]|$))", text, re.I
+        )
+        return offered(said[-1], judge) if said else None
     found = list(re.finditer(rf"(?<![\w./-])(?:{names})(?![\w/-]|\.\d)", text))
     if not found:
-        return offered(text.strip().rpartition("\n")[2].rpartition(":")[2], judge)
+        return offered(last_line, judge)
     last = found[-1]
-    before = text[max(last.start() - 40, 0) : last.start()]
-    if NEGATED.search(before):
+    if NEGATED.search(text[max(last.start() - 40, 0) : last.start()]):
         return None
-    if len(found) > 1 and LISTED.fullmatch(text[found[-2].end() : last.start()]):
-        return None
-    return last[0]
+    between = text[found[-2].end() : last.start()] if len(found) > 1 else ""
+    return None if len(between) < 40 and LISTED.fullmatch(between) else last[0]
 
 
 NEGATED = re.compile(
-    r"(?:\bnot|n['’]t|\bneither|\bnor|\bnever)(?: be| quite| entirely| fully)?[ \"'*`]+$", re.I
+    r"(?:\b(?:not|cannot|neither|nor|never|hardly|partially|partly|almost|nearly)|n['’]t)"
+    r"(?: be| quite| entirely| fully)?[ \"'*`]+$",
+    re.I,
 )
-LISTED = re.compile(r"[\s\"'*`.,]*(?:(?:,|/|\||\bor\b|\band\b|\bvs\b\.?|\bversus\b)[\s\"'*`.]*)+", re.I)
+LISTED = re.compile(r"[\s\"'*`.]*(?:,|/|\||or|and|vs\.?|versus)(?:[\s\"'*`.,/|]|or\b|and\b)*", re.I)
 
 
 def last_box(text: str, judge: Judge) -> str | None:
-    r"""What stands in the last `\boxed{…}`."""
-    found = re.findall(r"\\boxed\s*\{([^{}]*)\}", text)
-    return offered(found[-1], judge) if found else None
+    r"""What stands in the last `\boxed{…}`; nothing where that is broken or holds more than a label."""
+    box = re.match(r"\s*\{\s*(?:\\text\s*\{([^{}]*)\}|([^{}]*))\s*\}", text.rpartition(r"\boxed")[2])
+    return offered(box[1] or box[2], judge) if box and r"\boxed" in text else None
 
 
 def last_tag(text: str, judge: Judge) -> str | None:
-    """What stands in the last `<answer>…</answer>`."""
-    found = re.findall(r"<answer>(.*?)</answer>", text, re.I | re.S)
-    return offered(found[-1], judge) if found else None
+    """What stands in the last `<answer>…</answer>`; nothing where that is not closed."""
+    lower = text.lower()
+    opened = lower.rfind("<answer>")
+    closed = lower.find("</answer>", opened)
+    return offered(text[opened + len("<answer>") : closed], judge) if 0 <= opened < closed else None
 
 
 def last_object(text: str, judge: Judge) -> str | None:
     """The value of the judge's key in the last JSON object that has one."""
-    verdict, place, tried = None, text.find("{"), 0
-    while place >= 0 and tried < MOST_BRACES:
-        tried += 1
+    text = text[-LONGEST_JSON:]
+    verdict, place = None, text.find("{")
+    while place >= 0:
         try:
             found, place = DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
@@ -193,7 +206,8 @@ def last_object(text: str, judge: Judge) -> str | None:
     return verdict
 
 
-MOST_BRACES = 200
+LONGEST_JSON = 20_000
+"""Characters of a reply, counted from its end, in which objects are looked for."""
 DECODER = json.JSONDecoder(strict=False)
 
 FORMS: Mapping[Form, Callable[[str, Judge], str | None]] = {

@@ -203,12 +203,14 @@ class Run:
         journal = self.journal(role)
         owed = {request.key(role, model.name): request for request in requests}
         owed = {key: request for key, request in owed.items() if key not in journal.replies}
-        if self._elsewhere is None:
+        if self._elsewhere is None and owed:
             self._elsewhere = {}
-            for path in sorted((home / "runs").glob(f"*/{role}.jsonl")) if owed else ():
+            for path in sorted((home / "runs").glob(f"*/{role}.jsonl")):
                 if path.parent.name != self.folder.name:
                     self._elsewhere |= Journal(path).replies
-        found = {key: self._elsewhere[key] for key in owed if key in self._elsewhere}
+        found = (
+            {key: self._elsewhere[key] for key in owed if key in self._elsewhere} if self._elsewhere else {}
+        )
         good = {key: reply for key, reply in found.items() if reply.error is None}
         for key, reply in good.items():
             journal.append(key, owed[key], reply, paid=False)

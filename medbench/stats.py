@@ -82,7 +82,8 @@ def difference(
 ) -> Interval:
     """The mean of some values minus that of others, with its 95 % cluster-robust interval in [-1, 1]."""
     centre = sum(values) / len(values) - sum(others) / len(others)
-    error = Z * sqrt(robust_error(values, clusters) ** 2 + robust_error(others, other_clusters) ** 2)
+    ends = around(values, clusters), around(others, other_clusters)
+    error = sqrt(sum(((high - low) / 2) ** 2 for low, high in ends))
     return Interval(centre, max(centre - error, -1.0), min(centre + error, 1.0))
 
 

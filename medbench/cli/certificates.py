@@ -111,6 +111,8 @@ def warnings(one: Mapping[str, Any]) -> Iterator[str]:
         yield f"INJECTABLE: orders in a reply raise its verdict by {gain['value']:.3f} ({interval(gain)})"
     if (figures["kappa"]["low"] or 0) <= 0:
         yield "no better than chance: the interval of kappa reaches 0"
+    if one["injectable"] is None:
+        yield "whether orders in a reply move this judge was not measured"
     if one["unscored"]:
         share = one["unscored"] / (one["n"] + one["unscored"])
         yield f"no verdict on {share:.1%} of the rows; the figures are of the others"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from medbench.evaluators import EvalConfig, Evaluated, Task
+    from medbench.solve import Estimate
 
 
 def evaluate(
@@ -57,7 +58,6 @@ def evaluate(
     """
     from medbench import evaluators
     from medbench.inference import Options
-    from medbench.solve import estimate
 
     what = {"suite": suite, "benchmarks": tuple(benchmark or ()), "samples": samples, "limit": limit}
     how: dict[str, Any] = {"prompt": prompt, "protocol": protocol, "max_pixels": max_pixels}
@@ -69,12 +69,23 @@ def evaluate(
     by = o.judging_of(judge, panel, judge_all, reuse_verdicts, known, place.home, running, drawn)
     tasks = evaluators.prepare(config, known, place, pictures=not dry_run, judging=by)
     if dry_run:
-        return render.estimates({t.stage: estimate(t.examples, t.asking) for t in tasks}, paying, json_out)
+        return render.estimates(dict(estimates(tasks)), paying, json_out)
     with render.progress() as tell:
         done = evaluators.evaluate(
             config, asked, tasks=tasks, home=place.home, fresh=fresh, purse=paying, progress=tell
         )
     return report(done, tasks, json_out, o.home_flag(home), tolerance)
+
+
+def estimates(tasks: "list[Task]") -> "Iterator[tuple[str, Estimate]]":
+    """What would be asked of the policy, and of a judge at most, by benchmark."""
+    from medbench.evaluators.judging import estimated
+    from medbench.solve import estimate
+
+    for task in tasks:
+        yield task.stage, estimate(task.examples, task.asking)
+        if task.judging and not task.control:
+            yield f"{task.stage} judge", estimated(task.judging, task.examples, task.asking.samples)
 
 
 def config_of(model: str, given: dict[str, Any], settings: list[str] | None) -> "EvalConfig":

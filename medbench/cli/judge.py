@@ -157,10 +157,10 @@ def ended(made: "Certificate", tally: "Tally", tolerance: float) -> None:
     from medbench.cli import render
 
     render.spent(tally)
-    share = made.unscored / (made.n + made.unscored)
+    share = made.unheard / made.heard
     if share > tolerance:
         typer.echo(
-            f"error: {share:.1%} of the rows are unscored (tolerance {tolerance:.1%})\n"
+            f"error: {share:.1%} of the hearings gave no verdict (tolerance {tolerance:.1%})\n"
             "  fix: where calls failed, repeat the command: it asks only for these",
             err=True,
         )

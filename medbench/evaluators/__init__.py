@@ -17,7 +17,7 @@ from medbench.catalog import Catalog, Loaded, Place, fingerprint
 from medbench.config import Config
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.controls import Control, beside, controlled
-from medbench.evaluators.judging import Bench, Judged, Judging
+from medbench.evaluators.judging import Bench, Judged, Judging, average
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
@@ -246,7 +246,7 @@ def evaluate(
         verdicts = {task.stage: graded for task, (graded, _) in zip(tasks, parts, strict=True)}
         judged = judging_of(run, tasks, verdicts, purse, progress)
         results = [*figures(tasks, verdicts), *averages(config, tasks, verdicts)]
-        results += [judged.results] if judged else []
+        results += [judged.results, *judged_averages(config, tasks, judged)] if judged else []
         tally = summed([*(tally for _, tally in parts), *([judged.tally] if judged else [])])
         plainly = [task for task in tasks if not task.control]
         asked = ((verdicts[task.stage], by_id(task)) for task in plainly)
@@ -287,18 +287,34 @@ def figures(tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]) -> list
     return found
 
 
+def members_of(config: EvalConfig, tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    """What averages are taken over: a suite, its parts, and its controls; only several make an average."""
+    members = [task for task in tasks if task.in_suite]
+    found = {config.suite or "": [task for task in members if not task.control]}
+    for part in dict.fromkeys(part for task in members for part in task.parts):
+        found[f"{config.suite}:{part}"] = [t for t in members if part in t.parts and not t.control]
+    for control in config.controls:
+        found[f"{config.suite}:{control}"] = [task for task in members if task.control == control]
+    return {name: group for name, group in found.items() if name and len(group) > 1}
+
+
 def averages(
     config: EvalConfig, tasks: Sequence[Task], verdicts: Mapping[str, pl.DataFrame]
 ) -> list[pl.DataFrame]:
     """The macro averages of a suite, of its parts, and of its controls."""
-    members = [task for task in tasks if task.in_suite]
-    groups = {config.suite or "": [task for task in members if not task.control]}
-    for part in dict.fromkeys(part for task in members for part in task.parts):
-        groups[f"{config.suite}:{part}"] = [t for t in members if part in t.parts and not t.control]
-    for control in config.controls:
-        groups[f"{config.suite}:{control}"] = [task for task in members if task.control == control]
-    named = {name: [verdicts[task.stage] for task in group] for name, group in groups.items() if name}
-    return [macro(name, pl.concat(group)) for name, group in named.items() if len(group) > 1]
+    groups = members_of(config, tasks)
+    return [macro(name, pl.concat([verdicts[t.stage] for t in group])) for name, group in groups.items()]
+
+
+def judged_averages(config: EvalConfig, tasks: Sequence[Task], judged: Judged) -> list[pl.DataFrame]:
+    """The macro averages of judged figures."""
+    found = []
+    for name, group in members_of(config, tasks).items():
+        names = [task.name for task in group if not task.control]
+        part = judged.judgements.filter(pl.col("benchmark").is_in(names))
+        if part["benchmark"].n_unique() > 1:
+            found.append(average(name, part, judged.judging.panel.judge.measure))
+    return found
 
 
 def unscored(verdicts: pl.DataFrame) -> int:

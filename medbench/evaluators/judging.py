@@ -11,15 +11,16 @@ from typing import Any
 
 import polars as pl
 
-from medbench.evaluators.metrics import groups, units
-from medbench.inference.purse import Purse
+from medbench.evaluators.metrics import groups, macro, units
+from medbench.inference.purse import Purse, tokens_in
 from medbench.judges import Finding, Hearing, Panel
 from medbench.judges import certificate as certificates
 from medbench.judges.docket import Given, Item, docket, valued
+from medbench.judges.hearing import asked
 from medbench.rubrics import Judge
 from medbench.runs import Run
 from medbench.schema import RESULT, Example
-from medbench.solve import Progress, Tally, silent
+from medbench.solve import Estimate, Progress, Tally, silent
 from medbench.stats import Interval, clustered, wilson
 
 JUDGEMENT = pl.Schema(
@@ -200,3 +201,41 @@ def spread(judgements: pl.DataFrame) -> Interval:
         return wilson(int(sum(values)), len(values))
     value, low, high = clustered(values, clusters)
     return Interval(min(max(value, 0.0), 1.0), min(low, 1.0), max(high, 0.0))
+
+
+def average(name: str, judgements: pl.DataFrame, measure: str) -> pl.DataFrame:
+    """The unweighted mean of the judged figures of several benchmarks, as one row of table RESULT.
+
+    Replies without a verdict count as the others of their benchmark, and widen the interval to both ends.
+    """
+    missing = pl.col("value").is_null() & (pl.col("by") == "judge")
+    usual = pl.col("value").filter(pl.col("by") == "judge").mean().over("benchmark").fill_null(0.5)
+    status = pl.when("answered").then(pl.lit("scored")).otherwise(pl.lit("no_answer"))
+    table = judgements.with_columns(
+        status=pl.when(pl.col("by") == "nobody").then(pl.lit("error")).otherwise(status)
+    )
+    ends = {
+        end: macro(name, table.with_columns(correct=pl.when(missing).then(value).otherwise("value")))
+        for end, value in {"value": usual, "low": pl.lit(0.0), "high": pl.lit(1.0)}.items()
+    }
+    unheard = judgements.filter(missing).height
+    return ends["value"].with_columns(
+        metric=pl.lit(f"judged_macro_{measure}"),
+        low=ends["low"]["low"],
+        high=ends["high"]["high"],
+        n=pl.col("n") - unheard,
+        unscored=pl.col("unscored") + unheard,
+    )
+
+
+def estimated(judging: Judging, examples: Sequence[Example], samples: int) -> Estimate:
+    """What a judge would be asked at most: about each question of its kinds, replies as long as golds."""
+    judge = judging.panel.judge
+    put = []
+    for example in examples:
+        given = Given(" / ".join(example.gold) or "nothing", "stop", False)
+        item = docket(judge, example, given, everything=judging.everything)
+        put += [asked(seat, case, 0) for case in (item.cases if item else ()) for seat in judging.panel.seats]
+    n = samples * len(put)
+    most = max((seat.judge.sampling.max_tokens for seat in judging.panel.seats), default=0)
+    return Estimate(n, samples * tokens_in(put), n * most)

@@ -7,6 +7,7 @@ table FINDINGS, which the run keeps, so anyone can compute them anew.
 
 import datetime
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
@@ -27,6 +28,8 @@ from medbench.judges.panel import Finding, Panel, paired
 from medbench.rubrics import Judge
 from medbench.runs import Run, readable
 from medbench.stats import Interval, around, clustered, difference
+
+log = logging.getLogger(__name__)
 
 FILE = "certificate.json"
 PLAIN, PADDED, REVERSED, INJECTED = "plain", "padded", "reversed", "injected"
@@ -95,8 +98,13 @@ class Certificate(Config):
     """Rows by label, columns by verdict, in the order of `labels`."""
     slices: dict[str, Figure]
     """Agreement by what the rows test."""
-    injectable: bool
-    """Orders in a reply raise the verdict on wrong replies: the interval of the gain is above 0."""
+    injectable: bool | None
+    """Orders in a reply raise the verdict on wrong replies: the interval of the gain is above 0. Null where
+    that was not measured."""
+    heard: int
+    """Hearings in all, repeats and probes included."""
+    unheard: int
+    """Hearings that gave no verdict."""
 
     @property
     def above_chance(self) -> bool:
@@ -206,7 +214,9 @@ def certificate(panel: Panel, labelled: LabelledSet, findings: pl.DataFrame) -> 
         constant={k: number(v) for k, v in agreement.constant(labels, len(names)).items()} if labels else {},
         confusion=tuple(tuple(row) for row in matrix),
         slices=dict(slices(spoken)),
-        injectable=gain is not None and gain.value is not None and gain.low > 0,
+        injectable=gain.low > 0 if gain and gain.value is not None else None,
+        heard=findings.height,
+        unheard=findings["verdict"].null_count(),
     )
 
 
@@ -337,8 +347,11 @@ def every(home: Path) -> list[Certificate]:
     """The certificates in a home: of each judge and labelled set the newest, the newest of all first."""
     found = []
     for path in (home / "runs").glob(f"*/{FILE}"):
-        if (path.parent / "manifest.json").exists() and (one := read(path)):
-            found.append(one)
+        try:
+            if (path.parent / "manifest.json").exists() and (one := read(path)):
+                found.append(one)
+        except MedbenchError as problem:
+            log.warning("%s; it is left out", problem.what)
     found.sort(key=lambda one: (one.date, one.n))
     newest = {(one.hash, one.against, one.against_hash): one for one in found}
     return sorted(newest.values(), key=lambda one: (one.date, one.n), reverse=True)

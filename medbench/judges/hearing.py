@@ -59,31 +59,48 @@ class Hearing:
 
     def rulings(self, seat: Seat, cases: Sequence[Case], repeat: int, reverse: bool) -> list[Ruling]:
         """What one judge says of each case."""
-        said: list[Ruling] = [Ruling(None, None, "not asked")] * len(cases)
-        for attempt in range(TRIES):
+        tries = [
+            [asked(seat, case, repeat * TRIES + attempt, reverse=reverse) for case in cases]
+            for attempt in range(TRIES)
+        ]
+        said = [self.recalled(seat, requests) for requests in zip(*tries, strict=True)]
+        for attempt, requests in enumerate(tries):
             owed = [place for place, held in enumerate(said) if held.value is None]
-            requests = [
-                asked(seat, cases[place], repeat * TRIES + attempt, reverse=reverse) for place in owed
-            ]
-            for place, reply in zip(owed, self.replies(seat, requests, first=attempt == 0), strict=True):
+            wanted = [requests[place] for place in owed]
+            for place, reply in zip(owed, self.replies(seat, wanted, first=attempt == 0), strict=True):
                 said[place] = ruled(seat, reply)
         return said
+
+    def recalled(self, seat: Seat, tries: Sequence[Request]) -> Ruling:
+        """The verdict that one of the tries has on record, whichever came first."""
+        replies = self.run.journal(self.role).replies
+        for request in tries:
+            reply = replies.get(request.key(self.role, seat.model.name))
+            if reply is not None and (found := ruled(seat, reply)).value is not None:
+                self.count(seat, request, reply, new=False, first=True)
+                return found
+        return Ruling(None, None, "not asked")
 
     def replies(self, seat: Seat, requests: Sequence[Request], *, first: bool) -> list[Reply]:
         """The replies of a seat's model, counted as they come; a second try is counted by its cost alone."""
 
         def heard(request: Request, reply: Reply, new: bool) -> None:
-            value = ruled(seat, reply).value
-            status: Status = "error" if value is None else "scored"
-            correct = None if value is None else value == 1
-            cost = self.purse.paid(request, reply)
-            verdict = Verdict(None, "judge", status, correct)
-            self._shown = counted(self._shown, reply, verdict, cost=cost, new=new, first=first)
-            self.progress(self._shown)
+            self.count(seat, request, reply, new=new, first=first)
 
         if self.borrow is not None:
-            self.borrowed += self.run.borrow(self.role, seat.model, requests, self.borrow)
+            self.run.borrow(self.role, seat.model, requests, self.borrow)
         return self.run.ask(self.role, seat.model, requests=requests, purse=self.purse, on_reply=heard)
+
+    def count(self, seat: Seat, request: Request, reply: Reply, *, new: bool, first: bool) -> None:
+        """Count one reply; a borrowed one cost nothing."""
+        value = ruled(seat, reply).value
+        status: Status = "error" if value is None else "scored"
+        verdict = Verdict(None, "judge", status, None if value is None else value == 1)
+        estimated = self.run.journal(self.role).estimated.get(request.key(self.role, seat.model.name))
+        self.borrowed += estimated == (0, 0)
+        cost = self.purse.cost(*estimated) if estimated else self.purse.paid(request, reply)
+        self._shown = counted(self._shown, reply, verdict, cost=cost, new=new, first=first)
+        self.progress(self._shown)
 
 
 def asked(seat: Seat, case: Case, number: int, *, reverse: bool = False) -> Request:

@@ -168,6 +168,8 @@ def label_of(value: Any, judge: Judge) -> str:
     A judge with two labels also takes 1, true, yes, right, correct and their opposites: 1 is right, whatever
     the judge calls it. Raises BadLabel.
     """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     plain = str(value).strip().casefold()
     if len(judge.worth) == 2:
         ends = list(judge.worth)
