@@ -213,6 +213,7 @@ def judging_of(
 
     if not specs:
         given = {"--judge-all": everything, "--reuse-verdicts": reuse, "--panel": panel != "majority"}
+        given |= {"--set for a judge's replies": bool(sampling)}
         for option in (option for option, wanted in given.items() if wanted):
             raise UsageError(f"{option} needs a judge", "give --judge [NAME=]MODEL")
         return None

@@ -13,6 +13,7 @@ from medbench import verify
 from medbench.inference import Options, open_model
 from medbench.judges import Hearing, Panel
 from medbench.judges.docket import Given, docket, valued
+from medbench.judges.hearing import TRIES
 from medbench.judges.panel import Seat
 from medbench.runs import Run
 from medbench.schema import Example, Finish
@@ -29,8 +30,9 @@ def reward(name: str, seat: RewardJudge, folder: Path) -> Callable[[Batch], list
     """
     assert seat.row is not None
     row = seat.row
-    half = seat.timeout / 2  # the second half is for replies without a verdict, which are asked once more
-    options = Options(seat.concurrency, half, seat.retries, deadline=half)
+    # The seats of a panel are asked in turn, and replies without a verdict once more.
+    share = seat.timeout / len(seat.models) / TRIES
+    options = Options(seat.concurrency, share, seat.retries, deadline=share)
     panel = Panel(tuple(Seat(name, row, open_model(model, options)) for model in seat.models), seat.panel)
     role = f"judge-{os.environ.get('RANK', '0')}"  # each process has a journal of its own
     hearing = Hearing(Run(folder, {}), panel, role=role)

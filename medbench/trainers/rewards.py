@@ -119,7 +119,8 @@ def for_trl(
         if shuffle is None:
             return values
         answered = [reply[2] == "stop" and verify.read(*reply).status == "scored" for reply in replies]
-        return dealt(values, answered, f"shuffle:{shuffle}:{rest['trainer_state'].global_step}")
+        given = dealt(values, answered, f"shuffle:{shuffle}:{rest['trainer_state'].global_step}")
+        return neutral(given, examples)  # a group without opinions may have been dealt out to others
 
     def paid(completions: Any, completion_ids: Any, example: Sequence[str], **rest: Any) -> Any:
         replies = batch(completions, completion_ids, example)
