@@ -79,6 +79,7 @@ def diff(
     panel: o.PanelVerdict = "majority",
     reuse_verdicts: o.ReuseVerdicts = False,
     settings: o.JudgeSet = None,
+    tolerance: o.Tolerance = 0.01,
     fresh: o.Fresh = False,
     concurrency: o.Concurrency = 32,
     timeout: o.Timeout = 600.0,
@@ -97,13 +98,14 @@ def diff(
 
     Example: medbench diff qa6-1a2b qa6-3c4d
     """
-    if judge:
+    if judge or reuse_verdicts or settings or panel != "majority":
         from medbench.cli import preference
 
         known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock)
         how = {"concurrency": concurrency, "timeout": timeout, "retries": retries, "fresh": fresh}
         by = preference.judging(judge, panel, reuse_verdicts, settings, known, place, how)
-        return preference.of(first, second, by, known, place, o.purse_of(price, max_cost), fresh, json_out)
+        paying = o.purse_of(price, max_cost)
+        return preference.of(first, second, by, known, place, paying, fresh, tolerance, json_out)
     return compared(first, second, home, json_out)
 
 

@@ -160,3 +160,15 @@ def line(one: Mapping[str, Any]) -> str:
 def told_of(figures: Mapping[str, Any]) -> Sequence[str]:
     """The figures that one line tells."""
     return [name for name in ("agreement", "kappa", "balanced_f1") if name in figures]
+
+
+def refuse_silence(unscored: int, asked: int, tolerance: float) -> None:
+    """End with exit 1 where a judge left too much without a verdict."""
+    share = unscored / max(asked, 1)
+    if share > tolerance:
+        typer.echo(
+            f"error: {share:.1%} of the replies have no verdict (tolerance {tolerance:.1%})\n"
+            "  fix: where calls failed, repeat the command: it asks only for these",
+            err=True,
+        )
+        raise typer.Exit(1)

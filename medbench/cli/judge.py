@@ -102,7 +102,7 @@ def identity(seats: "Panel", labelled: "LabelledSet", probing: "Probing") -> dic
     """What decides a certificate."""
     return {
         "kind": "certificate",
-        "model": ", ".join(seat.model.name for seat in seats.seats),
+        "model": ", ".join(seat.player.name for seat in seats.seats),
         "judge": seats.identity,
         "labels": {"name": labelled.name, "hash": labelled.hash, "rows": len(labelled.rows)},
         **probing.model_dump(),

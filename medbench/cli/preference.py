@@ -11,12 +11,13 @@ from medbench.errors import UsageError
 
 if TYPE_CHECKING:
     from medbench.catalog import Catalog, Place
+    from medbench.evaluators.hearings import Preferred
     from medbench.evaluators.judging import Judging
     from medbench.inference.purse import Purse
 
 
 def judging(
-    specs: list[str],
+    specs: list[str] | None,
     verdict: str,
     reuse: bool,
     settings: list[str] | None,
@@ -43,9 +44,10 @@ def of(
     place: "Place",
     paying: "Purse",
     fresh: bool,
+    tolerance: float,
     json_out: bool,
 ) -> None:
-    """Ask the judges about two runs and print what they prefer."""
+    """Ask the judges about two runs and print what they prefer; end with 1 where too much has no verdict."""
     from medbench import runs
     from medbench.evaluators import hearings
 
@@ -54,13 +56,21 @@ def of(
         raise UsageError("a run is not better than itself", "name two runs")
     with render.progress() as tell:
         found = hearings.prefer(folders, known, place, hearings.Asking(by, place.home, fresh, paying, tell))
+    show(found, folders[0].name, folders[1].name, json_out)
+    certificates.refuse_silence(found.judge["unscored"], found.pairs.height, tolerance)
+
+
+def show(found: "Preferred", first: str, second: str, json_out: bool) -> None:
+    """Print what the judges prefer."""
+    from medbench.evaluators import hearings
+
     if json_out:
-        typer.echo(json.dumps({"first": folders[0].name, "second": folders[1].name, **found.json()}))
+        typer.echo(json.dumps({"first": first, "second": second, **found.json()}))
         return
     render.results(found.results, found.run, found.judge)
     counts = hearings.tallied(found.pairs)
     typer.echo(
-        f"{folders[1].name} against {folders[0].name}: {counts['better']:,} better, {counts['tie']:,} tied, "
+        f"{second} against {first}: {counts['better']:,} better, {counts['tie']:,} tied, "
         f"{counts['worse']:,} worse; judged_preference counts a tie as half"
     )
     certificates.beside(found.judge)

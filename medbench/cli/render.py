@@ -171,14 +171,17 @@ class Lines:
     def __init__(self, every: float = 10.0) -> None:
         self.every = every
         self.shown = time.monotonic()
+        self.ended = ("", 0)
         self.pace = Pace()
 
     def __call__(self, tally: "Tally") -> None:
         """Say where the asking stands, if it is time."""
         rate = self.pace(tally)
         now = time.monotonic()
-        if now - self.shown >= self.every or tally.done == tally.total:
+        ends = tally.done == tally.total and self.ended != (tally.stage, tally.total)
+        if now - self.shown >= self.every or ends:
             self.shown = now
+            self.ended = (tally.stage, tally.total) if ends else self.ended
             say(f"{tally.stage}  {standing(tally, rate)}")
 
 

@@ -10,7 +10,7 @@ from medbench.errors import UsageError
 
 if TYPE_CHECKING:
     from medbench.catalog import Catalog, Place
-    from medbench.evaluators.judging import Judged, Judging
+    from medbench.evaluators.judging import Judging
     from medbench.evaluators.scoring import Scored
     from medbench.inference.purse import Purse
     from medbench.parity import Profile
@@ -107,7 +107,7 @@ def judged_or_not(
     tolerance: float,
 ) -> None:
     """Print what was scored, after the judges, if there are any, have spoken."""
-    from medbench.cli import render, scorecard
+    from medbench.cli import certificates, render, scorecard
     from medbench.evaluators import hearings
 
     if by is None:
@@ -117,19 +117,7 @@ def judged_or_not(
         name, judged = hearings.judge_scored(scored, hearings.Asking(by, home, fresh, paying, tell))
     scorecard.scored(scored, peer, sensitivity, json_out, (name, judged, judged.json(home)))
     render.spent(judged.tally)
-    unfinished(judged, tolerance)
-
-
-def unfinished(judged: "Judged", tolerance: float) -> None:
-    """End with exit 1 where a judge left too much unscored."""
-    share = judged.unscored / max(judged.judgements.height, 1)
-    if share > tolerance:
-        typer.echo(
-            f"error: {share:.1%} of the replies have no verdict (tolerance {tolerance:.1%})\n"
-            "  fix: where calls failed, repeat the command: it asks only for these",
-            err=True,
-        )
-        raise typer.Exit(1)
+    certificates.refuse_silence(judged.unscored, judged.judgements.height, tolerance)
 
 
 def sources(

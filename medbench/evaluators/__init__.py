@@ -17,7 +17,7 @@ from medbench.catalog import Catalog, Loaded, Place, fingerprint
 from medbench.config import Config
 from medbench.errors import SourceError, UsageError
 from medbench.evaluators.controls import Control, beside, controlled
-from medbench.evaluators.judging import Bench, Judged, Judging, average
+from medbench.evaluators.judging import Bench, Judged, Judging, average, refuse_idle
 from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
@@ -163,25 +163,8 @@ def prepare(
         task = Task(name, loaded.examples, asking, loaded, name in members, belongs, judging)
         tasks += [task, *controls_of(task, config)]
     check_images(config, tasks)
-    check_judge(judging, tasks)
+    refuse_idle(judging, [example for task in tasks for example in task.examples])
     return tasks
-
-
-def check_judge(judging: Judging | None, tasks: Sequence[Task]) -> None:
-    """Refuse a judge that has nothing to judge here."""
-    if judging is None:
-        return
-    judge, name = judging.panel.judge, judging.panel.seats[0].name
-    every = [example for task in tasks for example in task.examples]
-    if judge.sees("criterion") and not any(example.rubric for example in every):
-        raise UsageError(
-            f"judge '{name}' judges by rubrics, which no question here has", "name another judge"
-        )
-    if not judging.everything and not any(example.kind in judge.kinds for example in every):
-        kinds = ", ".join(judge.kinds)
-        raise UsageError(
-            f"judge '{name}' is for questions of kind {kinds}, of which there are none", "--judge-all"
-        )
 
 
 def check_images(config: EvalConfig, tasks: Sequence[Task]) -> None:

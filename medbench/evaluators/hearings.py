@@ -15,7 +15,7 @@ from medbench.catalog import Catalog, Place
 from medbench.config import digest_of_rows
 from medbench.errors import UsageError
 from medbench.evaluators import plain, with_judge
-from medbench.evaluators.judging import Bench, Judged, Judging
+from medbench.evaluators.judging import Bench, Judged, Judging, figure, refuse_idle
 from medbench.evaluators.scoring import Scored, regrade
 from medbench.inference.purse import Purse
 from medbench.judges import Case, Finding, Hearing
@@ -24,7 +24,7 @@ from medbench.judges.panel import paired
 from medbench.runs import open_run
 from medbench.schema import RESULT, Example
 from medbench.solve import Progress, silent
-from medbench.stats import clustered, wilson
+from medbench.stats import wilson
 
 JUDGED = ("example", "sample", "reply", "finish", "status")
 PAIR = pl.Schema(
@@ -33,12 +33,14 @@ PAIR = pl.Schema(
         "example": pl.String,
         "cluster": pl.String,
         "value": pl.Float64,
+        "asked": pl.Boolean,
         "turned": pl.Boolean,
         "error": pl.String,
     }
 )
 """One row per question that both runs answered: `value` is 1 where the second run's reply is better, 0 where
-the first's is, 0.5 for a tie, null without a verdict. `turned`: the verdict turned with the order."""
+the first's is, 0.5 for a tie, null without a verdict. `turned`: the verdict turned with the order. Equal
+replies are not `asked` about."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def judge_scored(scored: Scored, asking: Asking) -> tuple[str, Judged]:
 
     Raises UsageError where there is none to judge.
     """
+    refuse_idle(asking.judging, [e for part in scored.parts for e in part.examples.values()])
     replies = {part.name: digest_of_rows(part.verdicts.select(JUDGED).iter_rows()) for part in scored.parts}
     names = "+".join(part.name for part in scored.parts)
     with opened(f"judge-{names}"[:60], asking, {"kind": "judge", "replies": replies}) as run:
@@ -64,11 +67,6 @@ def judge_scored(scored: Scored, asking: Asking) -> tuple[str, Judged]:
         for part in scored.parts:
             bench.judge(part.name, part.examples, part.verdicts, part.samples)
         judged = bench.judged
-        if judged.judgements.is_empty():
-            raise UsageError(
-                f"none of these replies is for judge '{asking.judging.panel.seats[0].name}'",
-                "--judge-all, or items with a rubric for a judge of criteria",
-            )
         told = {"run": run.name, "results": plain(judged.results)}
         told = with_judge(told, judged.json(asking.home))
         tables = {"judgements": judged.judgements, "results": judged.results}
@@ -82,7 +80,7 @@ def opened(name: str, asking: Asking, about: Mapping[str, Any]) -> Any:
     seats = asking.judging.panel.seats
     config = {
         **about,
-        "model": ", ".join(seat.model.name for seat in seats),
+        "model": ", ".join(seat.player.name for seat in seats),
         "judge": asking.judging.identity,
     }
     return open_run(asking.home, name, config=config, fresh=asking.fresh)
@@ -128,7 +126,8 @@ def prefer(folders: Sequence[Path], catalog: Catalog, place: Place, asking: Aski
         pairs = pl.concat(parts)
         results = pl.DataFrame(list(preferences(pairs)), schema=RESULT)
         judged = Judged(asking.judging, tally=hearing.tally, borrowed=hearing.borrowed)
-        told = {**judged.json(asking.home), "put": pairs.height, "unscored": pairs["value"].null_count()}
+        put = {"put": int(pairs["asked"].sum()), "unscored": pairs["value"].null_count()}
+        told = {**judged.json(asking.home), **put}
         summary = {"kind": "preference", "model": asking.judging.panel.label, "unscored": told["unscored"]}
         done = Preferred(run.name, pairs, results, told)
         texts = {"results.json": json.dumps(done.json(), indent=1) + "\n"}
@@ -159,7 +158,8 @@ def pairs_of(
     rows = []
     for example in both:
         finding, changed = verdict.get(example.id, tie)
-        rows.append((name, example.id, example.cluster, finding.value, changed, finding.problem))
+        asked = example.id in verdict
+        rows.append((name, example.id, example.cluster, finding.value, asked, changed, finding.problem))
     return pl.DataFrame(rows, schema=PAIR, orient="row")
 
 
@@ -176,16 +176,22 @@ def pair(example: Example, reply: str, other: str) -> Case:
 
 
 def preferences(pairs: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """Rows of table RESULT: how far the second run is preferred (a tie is half), and how many turned."""
-    for (name,), part in pairs.group_by("benchmark", maintain_order=True):
-        known = part.filter(pl.col("value").is_not_null())
-        company = {"benchmark": str(name), "group": "", "n": known.height, "unanswered": 0}
-        company["unscored"] = part.height - known.height
-        clusters = known.select(pl.coalesce("cluster", "example"))["cluster"].to_list()
-        share = clustered(known["value"].to_list(), clusters)
-        yield {"metric": "judged_preference", **share._asdict(), **company}
+    """Rows of table RESULT: how far the second run is preferred (a tie is half), and how many pairs turned.
+
+    Pairs without a verdict count and widen as in every judged figure; those that turned are among the pairs
+    that were asked about and have a verdict.
+    """
+    by = pl.when("asked").then(pl.lit("judge")).otherwise(pl.lit("rules"))
+    table = pairs.with_columns(by=by, answered=True, least=0.0)
+    for (name,), part in table.group_by("benchmark", maintain_order=True):
+        about = {"benchmark": str(name), "group": ""}
+        usual = part.filter("asked")["value"].drop_nulls().to_list()
+        preference = figure(part, sum(usual) / len(usual) if usual else None)
+        yield {**about, "metric": "judged_preference", **preference}
+        known = part.filter(pl.col("asked") & pl.col("value").is_not_null())
         turned = wilson(int(known["turned"].sum()), known.height)
-        yield {"metric": "position_changed", **turned._asdict(), **company}
+        company = {"n": known.height, "unanswered": 0, "unscored": part["value"].null_count()}
+        yield {**about, "metric": "position_changed", **turned._asdict(), **company}
 
 
 def tallied(pairs: pl.DataFrame) -> dict[str, int]:

@@ -10,6 +10,7 @@ understood too. Further columns are ignored.
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -52,13 +53,12 @@ def collect(placed: Any, path: Path) -> list[Example]:
     """Examples from rows with their places. Raises UsageError naming each bad row and what is wrong."""
     found: dict[str, Example] = {}
     bad: list[str] = []
-    for place, given in placed:
-        row = healthbench(given) if "rubrics" in given and "prompt" in given else given
-        name = name_of(row, "id", f"{path}, {place}")
+    for place, row in placed:
+        name = name_of(row, "prompt_id" if conversed(row) else "id", f"{path}, {place}")
         try:
             if name in found:
                 raise BadRow("its id is there twice")
-            found[name] = example(name, row)
+            found[name] = example(name, healthbench(row) if conversed(row) else row)
         except BadRow as problem:
             bad.append(f"{place} ({name}): {problem.reason}")
     if bad:
@@ -123,28 +123,49 @@ def rubric_of(row: Row) -> tuple[Criterion, ...]:
         raise BadRow("rubric is not a list")
     found = []
     for item in given:
-        points = item.get("points") if isinstance(item, Mapping) else None
-        if isinstance(points, bool) or not isinstance(points, int | float) or not item.get("criterion"):
-            raise BadRow("a rubric's item is no criterion (a text) with points (a number)")
-        found.append(Criterion(texted(item["criterion"]), float(points)))
+        said, points = (
+            item.get(key) if isinstance(item, Mapping) else None for key in ("criterion", "points")
+        )
+        if not isinstance(said, str) or not said.strip():
+            raise BadRow("a criterion of the rubric is not text")
+        if isinstance(points, bool) or not isinstance(points, int | float) or not isfinite(points):
+            raise BadRow("the points of a criterion are no number")
+        found.append(Criterion(said.strip(), float(points)))
     if found and not any(item.points > 0 for item in found):
         raise BadRow("no criterion of the rubric has positive points")
     return tuple(found)
 
 
+def conversed(row: Row) -> bool:
+    """Whether a row is one of HealthBench's own file."""
+    return "rubrics" in row and "prompt" in row
+
+
 def healthbench(row: Row) -> Row:
-    """A row of HealthBench's own file: the last message is the question, what was said before its context."""
-    turns = [turn for turn in row["prompt"] if isinstance(turn, Mapping)]
-    themes = [str(tag) for tag in row.get("example_tags") or () if str(tag).startswith("theme:")]
-    said = [f"{turn.get('role', '')}: {turn.get('content', '')}" for turn in turns[:-1]]
+    """A row of HealthBench's own file: the last message is the question, what was said before its context.
+
+    Raises BadRow.
+    """
+    turns, themes = row["prompt"], row.get("example_tags") or []
+    if not isinstance(turns, list) or not turns or not all(map(spoken, turns)):
+        raise BadRow("prompt is no list of messages with role and content")
+    if turns[-1]["role"] != "user":
+        raise BadRow("the last message of prompt is not the user's")
+    if not isinstance(themes, list):
+        raise BadRow("example_tags is not a list")
+    said = [f"{turn['role']}: {turn['content']}" for turn in turns[:-1]]
     return {
-        "id": row.get("prompt_id"),
         "kind": "free",
-        "question": turns[-1].get("content") if turns else None,
+        "question": turns[-1]["content"],
         "context": "\n\n".join(said) or None,
         "rubric": row["rubrics"],
-        "tags": {"theme": next(iter(themes), None)},
+        "tags": {"theme": next((str(tag) for tag in themes if str(tag).startswith("theme:")), None)},
     }
+
+
+def spoken(turn: Any) -> bool:
+    """Whether a message has a role and a text."""
+    return isinstance(turn, Mapping) and all(isinstance(turn.get(key), str) for key in ("role", "content"))
 
 
 def kind_of(row: Row, options: Options) -> Kind:

@@ -11,11 +11,12 @@ from typing import Any
 
 import polars as pl
 
+from medbench.errors import UsageError
 from medbench.evaluators.metrics import groups, macro, units
 from medbench.inference.purse import Purse, tokens_in
 from medbench.judges import Finding, Hearing, Panel
 from medbench.judges import certificate as certificates
-from medbench.judges.docket import Given, Item, docket, valued
+from medbench.judges.docket import Given, Item, docket, least, valued
 from medbench.judges.hearing import asked
 from medbench.rubrics import Judge
 from medbench.runs import Run
@@ -34,14 +35,15 @@ JUDGEMENT = pl.Schema(
         "by": pl.String,
         "answered": pl.Boolean,
         "value": pl.Float64,
+        "least": pl.Float64,
         "said": pl.List(pl.String),
         "error": pl.String,
         "split": pl.Boolean,
     }
 )
 """One row per reply that counts in a judged figure. `by` is `rules`, `judge`, or `nobody` (the reply's own
-call failed); `value` is null where nobody could tell and `error` says why; `said` holds the labels, one per
-seat."""
+call failed); `value` is null where nobody could tell and `error` says why, and `least` is the lowest it can
+be; `said` holds the labels, one per seat."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Bench:
         split = [finding.split for finding in findings if finding.split is not None]
         answered = by == "judge" or row["status"] == "scored"
         about = (name, row["example"], row["cluster"], row["sample"], example.kind, example.lang)
-        return (*about, by, answered, value, said, error, any(split) if split else None)
+        return (*about, by, answered, value, least(example), said, error, any(split) if split else None)
 
 
 def figures(
@@ -171,7 +173,8 @@ def figure(judgements: pl.DataFrame, usual: float | None) -> dict[str, Any]:
 
     Only some replies are put to the judge, so leaving out those without a verdict would flatter: the value
     takes them to be worth what judged replies are usually worth, and the interval reaches from all of them
-    worth 0 to all worth 1. Without any verdict there is no value.
+    worth the least (0, less for a rubric with negative points) to all worth 1. Without any verdict there is
+    no value.
     """
     known = judgements.filter(pl.col("value").is_not_null())
     missing = pl.col("value").is_null() & (pl.col("by") == "judge")
@@ -183,13 +186,14 @@ def figure(judgements: pl.DataFrame, usual: float | None) -> dict[str, Any]:
     if judgements.filter(missing).is_empty():
         return {**spread(known)._asdict(), **company}
     ends = [
-        spread(judgements.with_columns(value=pl.when(missing).then(pl.lit(end)).otherwise("value")))
-        for end in (0.0, 1.0)
+        spread(judgements.with_columns(value=pl.when(missing).then(end).otherwise("value")))
+        for end in (pl.col("least"), pl.lit(1.0))
     ]
     value = float("nan")
     if usual is not None:
         lost = judgements.filter(missing).height
         value = (float(known["value"].sum()) + lost * usual) / (known.height + lost)
+        value = min(max(value, 0.0), 1.0)
     return {"value": value, "low": ends[0].low, "high": ends[1].high, **company}
 
 
@@ -199,6 +203,8 @@ def spread(judgements: pl.DataFrame) -> Interval:
     values, clusters = known["value"].to_list(), units(known)
     if set(values) <= {0.0, 1.0} and len(set(clusters)) == len(values):
         return wilson(int(sum(values)), len(values))
+    if len(set(values)) == 1:
+        values = [min(max(value, 0.0), 1.0) for value in values]
     value, low, high = clustered(values, clusters)
     return Interval(min(max(value, 0.0), 1.0), min(low, 1.0), max(high, 0.0))
 
@@ -216,7 +222,7 @@ def average(name: str, judgements: pl.DataFrame, measure: str) -> pl.DataFrame:
     )
     ends = {
         end: macro(name, table.with_columns(correct=pl.when(missing).then(value).otherwise("value")))
-        for end, value in {"value": usual, "low": pl.lit(0.0), "high": pl.lit(1.0)}.items()
+        for end, value in {"value": usual, "low": pl.col("least"), "high": pl.lit(1.0)}.items()
     }
     unheard = judgements.filter(missing).height
     return ends["value"].with_columns(
@@ -239,3 +245,19 @@ def estimated(judging: Judging, examples: Sequence[Example], samples: int) -> Es
     n = samples * len(put)
     most = max((seat.judge.sampling.max_tokens for seat in judging.panel.seats), default=0)
     return Estimate(n, samples * tokens_in(put), n * most)
+
+
+def refuse_idle(judging: Judging | None, examples: Sequence[Example]) -> None:
+    """Refuse a judge that has nothing to judge among some questions. Raises UsageError."""
+    if judging is None:
+        return
+    judge, name = judging.panel.judge, judging.panel.seats[0].name
+    if judge.sees("criterion") and not any(example.rubric for example in examples):
+        raise UsageError(f"judge '{name}' judges by rubrics, which no question here has", "another judge")
+    if judge.sees("gold") and not any(example.gold for example in examples):
+        raise UsageError(f"judge '{name}' compares with a gold, which no question here has", "another judge")
+    if not judging.everything and not any(example.kind in judge.kinds for example in examples):
+        kinds = ", ".join(judge.kinds)
+        raise UsageError(
+            f"judge '{name}' is for questions of kind {kinds}, of which there are none", "--judge-all"
+        )

@@ -66,7 +66,8 @@ def compared(joined: pl.DataFrame, golds: Mapping[str, tuple[str, ...]]) -> pl.D
     """
     free = pl.col("kind").eq_missing("free")
     judged = not joined.filter(free & (pl.col("status") == "scored")).is_empty()
-    joined = joined.with_columns(worded=pl.col("kind").is_in(WORDED), graded=~free | judged)
+    worded = pl.col("kind").is_in(WORDED) & pl.col("example").is_in([name for name in golds if golds[name]])
+    joined = joined.with_columns(worded=worded, graded=~free | judged)
     if not joined["worded"].any():
         return joined.with_columns(overlap=pl.lit(None, OVERLAP))
     nothing = dict.fromkeys(MEASURES, 0.0)

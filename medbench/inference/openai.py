@@ -13,6 +13,7 @@ time and kept nowhere.
 import asyncio
 import json
 import logging
+import math
 import os
 import random
 import time
@@ -134,6 +135,7 @@ class Session:
         self.sink = sink
         self.servers = [Server(url, model.options.concurrency) for url in model.urls]
         self.failed_in_a_row = 0
+        self.ends = math.inf
         self.faults: Counter[str] = Counter()
 
     async def work(self, requests: Collection[Request]) -> None:
@@ -146,9 +148,13 @@ class Session:
         ) as http:
             workers = min(self.options.concurrency, len(requests))
             tasks = [asyncio.ensure_future(self.worker(queue, http)) for _ in range(workers)]
+            if self.options.deadline is not None:
+                self.ends = asyncio.get_running_loop().time() + self.options.deadline
             try:
                 await asyncio.wait_for(asyncio.gather(*tasks), self.options.deadline)
             except TimeoutError:
+                if not self.down:
+                    raise
                 log.warning("%s: not all was answered in time", ",".join(self.model.urls))
             finally:
                 for task in tasks:
@@ -158,8 +164,12 @@ class Session:
 
     @property
     def down(self) -> bool:
-        """Whether all servers count as down; rows not asked by then stay owed."""
-        return self.failed_in_a_row >= GIVE_UP_AFTER
+        """Whether all servers count as down, or time is up; rows not asked by then stay owed.
+
+        A worker whose call times out just as it is cancelled learns of the first only, so it looks here.
+        """
+        late = asyncio.get_running_loop().time() >= self.ends
+        return late or self.failed_in_a_row >= GIVE_UP_AFTER
 
     async def worker(self, queue: Iterator[Request], http: aiohttp.ClientSession) -> None:
         """Take requests off the queue until it is empty or the work is stopped."""

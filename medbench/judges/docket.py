@@ -32,15 +32,19 @@ def docket(judge: Judge, example: Example, given: Given, *, everything: bool = F
     """A reply as an item; None where this judge has nothing to say of such a question.
 
     With `everything` the judge is asked about any kind, and about what the rules call right. A refusal or an
-    empty reply is worth 0, and so is one without an answer to a judge that is to see the answer. A failed
-    call has neither value nor cases.
+    empty reply is worth 0, and so is one that was cut off, unless the rules call it right, and one without an
+    answer to a judge that is to see the answer. A failed call has neither value nor cases.
     """
-    if judge.sees("criterion") and not example.rubric:
+    if (judge.sees("criterion") and not example.rubric) or (judge.sees("gold") and not example.gold):
+        return None
+    if not everything and example.kind not in judge.kinds and judge.rule != "match":
         return None
     if given.finish == "error":
         return Item(None)
     if given.finish == "refused" or not given.reply.strip():
         return Item(0.0)
+    if given.finish == "length":
+        return Item(float(right(judge, example, given)))
     if not everything:
         if example.kind not in judge.kinds:
             known = judge.rule == "match" and given.correct is not None
@@ -90,3 +94,9 @@ def valued(example: Example, findings: Sequence[Finding]) -> tuple[float | None,
     most = sum(max(item.points, 0.0) for item in example.rubric)
     earned = sum(item.points * value for item, value in zip(example.rubric, values, strict=True))
     return (earned / most if most else 0.0), None
+
+
+def least(example: Example) -> float:
+    """The lowest value a reply can have: 0, or for a rubric what doing all harm and no good earns."""
+    most = sum(max(item.points, 0.0) for item in example.rubric)
+    return sum(min(item.points, 0.0) for item in example.rubric) / most if most else 0.0

@@ -75,7 +75,7 @@ class Hearing:
         """The verdict that one of the tries has on record, whichever came first."""
         replies = self.run.journal(self.role).replies
         for request in tries:
-            reply = replies.get(request.key(self.role, seat.model.name))
+            reply = replies.get(request.key(self.role, seat.player.name))
             if reply is not None and (found := ruled(seat, reply)).value is not None:
                 self.count(seat, request, reply, new=False, first=True)
                 return found
@@ -88,15 +88,15 @@ class Hearing:
             self.count(seat, request, reply, new=new, first=first)
 
         if self.borrow is not None:
-            self.run.borrow(self.role, seat.model, requests, self.borrow)
-        return self.run.ask(self.role, seat.model, requests=requests, purse=self.purse, on_reply=heard)
+            self.run.borrow(self.role, seat.player, requests, self.borrow)
+        return self.run.ask(self.role, seat.player, requests=requests, purse=self.purse, on_reply=heard)
 
     def count(self, seat: Seat, request: Request, reply: Reply, *, new: bool, first: bool) -> None:
         """Count one reply; a borrowed one cost nothing."""
         value = ruled(seat, reply).value
         status: Status = "error" if value is None else "scored"
         verdict = Verdict(None, "judge", status, None if value is None else value == 1)
-        estimated = self.run.journal(self.role).estimated.get(request.key(self.role, seat.model.name))
+        estimated = self.run.journal(self.role).estimated.get(request.key(self.role, seat.player.name))
         self.borrowed += estimated == (0, 0)
         cost = self.purse.cost(*estimated) if estimated else self.purse.paid(request, reply)
         self._shown = counted(self._shown, reply, verdict, cost=cost, new=new, first=first)

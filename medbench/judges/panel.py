@@ -1,21 +1,37 @@
 """Who judges: a judge's row with a model on each seat, and how the verdicts of several become one."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from medbench.catalog import Catalog
 from medbench.config import digest, parse
 from medbench.errors import UsageError
 from medbench.inference.names import public_name
-from medbench.inference.types import Model, Sampling
+from medbench.inference.types import Model, Request, Sampling, Sink
 from medbench.rubrics import Judge, Ruling
 
 DEFAULT = "equivalence"
 """The judge that is meant where a command names a model alone."""
 
 Verdicts = Literal["majority", "mean"]
+
+
+class Played:
+    """A model that plays a judge, known by its name without address or folder.
+
+    So what it said is found again wherever it is served.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.name = public_name(model.name)
+
+    def answer(self, requests: Collection[Request], sink: Sink) -> None:
+        """As the model answers."""
+        self.model.answer(requests, sink)
 
 
 @dataclass(frozen=True)
@@ -26,15 +42,20 @@ class Seat:
     judge: Judge
     model: Model
 
+    @cached_property
+    def player(self) -> Played:
+        """The model as it is asked."""
+        return Played(self.model)
+
     @property
     def label(self) -> str:
         """What tables call it: the row and the model, without addresses and folders."""
-        return f"{self.name}={public_name(self.model.name)}"
+        return f"{self.name}={self.player.name}"
 
     @property
     def identity(self) -> dict[str, str]:
         """What decides its verdicts. The same model behind another address is the same judge."""
-        return {"judge": self.name, "hash": self.judge.hash, "model": public_name(self.model.name)}
+        return {"judge": self.name, "hash": self.judge.hash, "model": self.player.name}
 
 
 class Finding(NamedTuple):
