@@ -554,11 +554,13 @@ def test_failures_are_not_borrowed(home: Path) -> None:
 def test_the_likelier_word_is_a_verdict(home: Path) -> None:
     """By log-likelihood the judge picks one of its labels, and the request offers just these."""
     judge = JUDGES["zhu-logic-likelihood"]
-    model = Counting(lambda request: request.choices[0])
+    model = Counting(lambda request: request.choices[0], "local:tiny")
     with open_run(home, "r", config={}) as run:
         found = Hearing(run, model.panel(judge)).hear("s", [Case("Which?", "", reasoning="It is so.")])
     assert [finding.value for finding in found] == [1.0]
     assert model.asked[0].choices == ("yes", "no") and model.asked[0].protocol == "loglikelihood"
+    with pytest.raises(UsageError, match="log-likelihoods"):
+        Counting(lambda _: "", "openai:chat@http://127.0.0.1:9/v1").panel(judge)
 
 
 # Rubrics
@@ -571,7 +573,8 @@ def test_points_of_a_rubric() -> None:
     )
 
     def worth(*met: float | None) -> tuple[float | None, str | None]:
-        return valued(example, [Finding(one, None if one is not None else "no verdict", ()) for one in met])
+        found = [Finding(one, None if one is not None else "no verdict", ()) for one in met]
+        return valued(JUDGES["healthbench"], example, found)
 
     assert worth(1, 1, 0) == (1.0, None)
     assert worth(1, 0, 1) == (0.125, None)
@@ -582,10 +585,11 @@ def test_points_of_a_rubric() -> None:
 
 
 def test_a_rubric_of_one_line_still_has_points() -> None:
-    """A single criterion of harm that is met is worth no credit."""
-    example = Example("e", "free", "?", (), rubric=(Criterion("harm", -4.0),))
-    value, _ = valued(example, [Finding(1.0, None, ())])
+    """A single criterion of harm that is met is worth no credit, and means nothing to another judge."""
+    example = Example("e", "free", "?", ("x",), rubric=(Criterion("harm", -4.0),))
+    value, _ = valued(JUDGES["healthbench"], example, [Finding(1.0, None, ())])
     assert value is not None and value <= 0
+    assert valued(JUDGES["equivalence"], example, [Finding(1.0, None, ())]) == (1.0, None)
 
 
 # Rows of one's own

@@ -55,7 +55,7 @@ def train(
     if dry_run:
         folder = folder_home / "runs" / "dry-run"
         examples, stages = material.examples, material.stages
-        planned = trainers.plan(chosen, examples, folder, processes=gpus(os.environ), stages=stages)
+        planned = trainers.plan(chosen, examples, folder, processes=max(1, gpus(os.environ)), stages=stages)
         typer.echo(json.dumps(described(config, planned, len(examples)), indent=1, default=str))
         return
     with render.training() as progress:

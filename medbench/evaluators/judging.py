@@ -141,13 +141,23 @@ class Bench:
     ) -> tuple[Any, ...]:
         """One row of table JUDGEMENT."""
         findings = [next(found) for _ in item.cases]
-        value, error = valued(example, findings) if findings else (item.value, None)
+        judge = self.judged.judging.panel.judge
+        value, error = valued(judge, example, findings) if findings else (item.value, None)
         by = "judge" if findings else "nobody" if value is None else "rules"
         said = [ruling.label for finding in findings for ruling in finding.rulings]
         split = [finding.split for finding in findings if finding.split is not None]
         answered = by == "judge" or row["status"] == "scored"
         about = (name, row["example"], row["cluster"], row["sample"], example.kind, example.lang)
-        return (*about, by, answered, value, least(example), said, error, any(split) if split else None)
+        return (
+            *about,
+            by,
+            answered,
+            value,
+            least(judge, example),
+            said,
+            error,
+            any(split) if split else None,
+        )
 
 
 def figures(

@@ -77,7 +77,7 @@ def spans(reply: str, golds: Sequence[str], lang: str = "en") -> bool:
     return False
 
 
-def valued(example: Example, findings: Sequence[Finding]) -> tuple[float | None, str | None]:
+def valued(judge: Judge, example: Example, findings: Sequence[Finding]) -> tuple[float | None, str | None]:
     """The value of a reply, or None and the problem.
 
     It is the finding's; for a rubric, the points earned over the positive ones, negative where harm
@@ -89,14 +89,16 @@ def valued(example: Example, findings: Sequence[Finding]) -> tuple[float | None,
         if finding.value is None:
             return None, finding.problem
         values.append(finding.value)
-    if len(values) == 1 and len(example.rubric) != 1:
+    if not judge.sees("criterion"):
         return values[0], None
     most = sum(max(item.points, 0.0) for item in example.rubric)
     earned = sum(item.points * value for item, value in zip(example.rubric, values, strict=True))
     return (earned / most if most else 0.0), None
 
 
-def least(example: Example) -> float:
-    """The lowest value a reply can have: 0, or for a rubric what doing all harm and no good earns."""
+def least(judge: Judge, example: Example) -> float:
+    """The lowest value a reply can have: 0, or by a rubric what doing all harm and no good earns."""
+    if not judge.sees("criterion"):
+        return 0.0
     most = sum(max(item.points, 0.0) for item in example.rubric)
     return sum(min(item.points, 0.0) for item in example.rubric) / most if most else 0.0

@@ -42,6 +42,14 @@ class Seat:
     judge: Judge
     model: Model
 
+    def __post_init__(self) -> None:
+        """Refuse a model that cannot play this judge."""
+        if self.judge.protocol == "loglikelihood" and self.model.name.startswith("openai:"):
+            raise UsageError(
+                f"judge '{self.name}' needs log-likelihoods, and chat servers give none",
+                "local:… or lm-eval:…",
+            )
+
     @cached_property
     def player(self) -> Played:
         """The model as it is asked."""

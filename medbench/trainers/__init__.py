@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from medbench.errors import UsageError
 from medbench.schema import Example
 from medbench.trainers.launch import Plan, Progress, launch
 from medbench.trainers.recipe import Expected, Grpo, Recipe, Sft, Value, load, names, with_judges
@@ -46,6 +47,10 @@ def plan(
     `processes` is how many work together, one a GPU; it is no part of the training's identity. `stages` is
     the stage of each example of a curriculum, whose order is kept; without, examples are shuffled.
     """
+    if isinstance(recipe, Grpo) and any(judge.row is None for judge in recipe.judges.values()):
+        raise UsageError(
+            f"recipe '{recipe.name}' names judges without their rows", "with_judges(recipe, catalog)"
+        )
     trainer = import_module(f"medbench.trainers.{recipe.trainer}")
     planned: Plan = trainer.plan(recipe, examples, folder, python=python, processes=processes, stages=stages)
     return planned

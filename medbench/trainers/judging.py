@@ -45,7 +45,7 @@ def reward(name: str, seat: RewardJudge, folder: Path) -> Callable[[Batch], list
         for item, (_, example, _) in zip(items, batch, strict=True):
             findings = [next(found) for _ in item.cases] if item else []
             settled = item.value if item else None
-            values.append(valued(example, findings)[0] if findings else settled)
+            values.append(valued(row, example, findings)[0] if findings else settled)
         if silent := sum(value is None for value in values):
             log.warning("judge %s has no opinion on %d of %d replies", name, silent, len(values))
         return values

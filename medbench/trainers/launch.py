@@ -134,7 +134,7 @@ def tell(folder: Path, progress: Progress, *, told: int) -> int:
     whole = text[: text.rfind(b"\n") + 1]
     for line in whole.splitlines():
         row = json.loads(line)
-        progress(row["step"], row["total"], {name: row[name] for name in record.LOGGED})
+        progress(row["step"], row["total"], {name: row.get(name) for name in record.LOGGED})
     return told + len(whole)
 
 

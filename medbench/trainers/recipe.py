@@ -16,9 +16,10 @@ from medbench import prompts
 from medbench.catalog import Catalog
 from medbench.config import Config, override, parse, read_yaml
 from medbench.errors import UsageError, unknown
+from medbench.inference import open_model
 from medbench.inference.local import fingerprint
 from medbench.inference.names import public_name
-from medbench.judges.panel import Verdicts
+from medbench.judges.panel import Panel, Seat, Verdicts
 from medbench.rubrics import Judge
 from medbench.trainers import rewards
 
@@ -158,7 +159,8 @@ class RewardJudge(Config):
     """`openai:NAME@URL`, …; several make a panel."""
     panel: Verdicts = "majority"
     timeout: Positive = 120.0
-    """Seconds a step waits at most for all verdicts; what is missing by then is no opinion."""
+    """Seconds a step waits at most for all verdicts; what is missing by then is no opinion. Half of it is
+    for replies without a verdict, which are asked about once more; a panel's seats share it."""
     concurrency: AtLeast1 = 32
     retries: AtLeast0 = 1
     provenance: Provenance = "user"
@@ -327,5 +329,8 @@ def with_judges(recipe: Sft | Grpo, catalog: Catalog) -> Sft | Grpo:
     for name, row in rows.items():
         if row.sees("other"):
             raise UsageError(f"judge '{name}' judges pairs of replies", "a reward is for replies one by one")
+        if not recipe.judges[name].models:
+            raise UsageError(f"judges.{name}.model names no model", "openai:NAME@URL, or several in a list")
+        Panel(tuple(Seat(name, row, open_model(model)) for model in recipe.judges[name].models))
     judges = {name: judge.model_copy(update={"row": rows[name]}) for name, judge in recipe.judges.items()}
     return recipe.model_copy(update={"judges": judges})

@@ -98,7 +98,10 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> Path:
 def seal(folder: Path) -> pl.DataFrame:
     """The journal as metrics.parquet and curve.png; returns the table, one row per update."""
     table = pl.DataFrame(read(folder), schema_overrides=dict(METRICS), infer_schema_length=None)
-    table = table.select(list(METRICS)).sort("step") if table.width else pl.DataFrame(schema=METRICS)
+    table = pl.concat(
+        [pl.DataFrame(schema=METRICS), table], how="diagonal_relaxed"
+    )  # older lines lack columns
+    table = table.select(list(METRICS)).sort("step")
     write_whole(folder / "metrics.parquet", table.write_parquet)
     write_whole(folder / "curve.png", lambda part: draw(table, part))
     return table

@@ -94,6 +94,12 @@ def share(recipe: Sft | Grpo, processes: int) -> int:
             f"(gradient_accumulation {recipe.gradient_accumulation.value} × {processes} GPUs)",
             "change gradient_accumulation, or choose GPUs with CUDA_VISIBLE_DEVICES",
         )
+    if isinstance(recipe, Grpo) and recipe.judges and recipe.prompts_per_step.value % processes:
+        raise UsageError(
+            f"{recipe.prompts_per_step.value} prompts a step do not divide among {processes} GPUs, and a "
+            "judge's silence can only be made up for within a whole group",
+            "change prompts_per_step, or choose GPUs with CUDA_VISIBLE_DEVICES",
+        )
     return batch // parts
 
 
