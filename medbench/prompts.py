@@ -85,7 +85,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 CONTROL = re.compile(
-    r"<{3,}|>{3,}|<[|｜]|[|｜]>|<</?SYS>>|</?s>|<(?:bos|eos|pad|(?:start|end|begin)_of_\w{1,20})>"
+    r"[\u200b-\u200d\u2060\ufeff]|[<＜‹〈]{3,}|[>＞›〉]{3,}|<[|｜]|[|｜]>|<</?SYS>>|</?s>|<(?:bos|eos|pad|(?:start|end|begin)_of_\w{1,20})>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]",
     re.IGNORECASE,
 )
@@ -106,7 +106,13 @@ def inert(text: str) -> str:
 def apart(mark: re.Match[str]) -> str:
     """A mark with blanks in it, so that it is none."""
     sign, rest = mark[0][0], mark[0][1:]
-    return " ".join(mark[0]) if set(rest) == {sign} else f"{sign} {rest}"
+    if not rest:  # a character that nobody sees
+        return ""
+    return (
+        f"{sign} {rest}"
+        if rest[-1].isalnum() or rest[0].isalnum() or rest[0] in "/|｜"
+        else " ".join(mark[0])
+    )
 
 
 def asked(prompt: Prompt, kind: Kind, lang: str) -> str:

@@ -94,7 +94,8 @@ def parsed(text: bytes, where: str) -> Any:
     except UnicodeDecodeError as problem:
         raise UsageError(f"{where}: not UTF-8 (byte {problem.start})") from None
     except ValueError as problem:
-        raise UsageError(f"{where}: not JSON: {getattr(problem, 'msg', 'unreadable')}") from None
+        what = f"{where}: not JSON: {getattr(problem, 'msg', 'unreadable')}"
+        raise UsageError(what, "a file is JSON lines, one object a line, or Parquet") from None
     except RecursionError:
         raise UsageError(f"{where}: nested too deep") from None
 

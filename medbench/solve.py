@@ -51,6 +51,8 @@ class Tally:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float = 0.0
+    rate: str = "accuracy"
+    """What the share of right among scored is called."""
 
     def plus(self, reply: Reply, verdict: Verdict, *, cost: float, new: bool) -> "Tally":
         """The tally after one more reply."""

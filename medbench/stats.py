@@ -87,6 +87,33 @@ def difference(
     return Interval(centre, max(centre - error, -1.0), min(centre + error, 1.0))
 
 
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""97.5 % points of Student's t for 1 to 10 degrees of freedom."""
+
+
+def student(freedom: int) -> float:
+    """97.5 % point of Student's t; past the table by Cornish and Fisher's expansion.
+
+    >>> round(student(3), 3), round(student(20), 3), round(student(1000), 3)
+    (3.182, 2.086, 1.962)
+    """
+    if freedom < 1:
+        return float("inf")
+    if freedom <= len(STUDENT):
+        return STUDENT[freedom - 1]
+    return Z + (Z**3 + Z) / (4 * freedom) + (5 * Z**5 + 16 * Z**3 + 3 * Z) / (96 * freedom**2)
+
+
+def widened(interval: Interval, clusters: int, least: float = 0.0) -> Interval:
+    """An interval as wide as so few clusters ask for (Student's t instead of the normal), in [least, 1]."""
+    factor = student(clusters - 1) / Z
+    if factor == float("inf"):
+        return Interval(interval.value, least, 1.0)
+    low = interval.value - (interval.value - interval.low) * factor
+    high = interval.value + (interval.high - interval.value) * factor
+    return Interval(interval.value, max(low, least), min(high, 1.0))
+
+
 def pass_at(k: int, correct: int, n: int) -> float:
     """Unbiased chance that one of k samples is right, from n with `correct` right (Chen et al. 2021).
 

@@ -21,8 +21,9 @@ from medbench.inference.types import Reply, Request
 from medbench.judges import Case, Finding, Hearing, Panel, Seat, cases, labels, seated
 from medbench.judges.cases import messages
 from medbench.judges.docket import valued
+from medbench.judges.rulings import FORMS, Ruling, ruling
 from medbench.prompts import Prompt
-from medbench.rubrics import FORMS, Judge, Ruling, ruling
+from medbench.rubrics import Judge
 from medbench.runs import open_run
 from medbench.schema import Criterion, Example, Finish
 from tests.support import judges as played
@@ -365,12 +366,17 @@ def rulings(said: Sequence[str | None]) -> list[Ruling]:
 
 @given(SAID)
 def test_a_majority(said: list[str | None]) -> None:
-    """The most frequent label counts if more than half spoke; a tie and too few voices are no finding."""
+    """The most frequent label counts if more than half spoke; too few voices are no finding.
+
+    A tie is none either, but of an odd number on a scale, where the median counts.
+    """
     found = panel(len(said), "majority", SIX).find(rulings(said))
     votes = Counter(one for one in said if one is not None)
     most = [label for label, n in votes.items() if n == max(votes.values())]
     if 2 * votes.total() <= len(said):
         assert (found.value, found.problem) == (None, "no verdict")
+    elif len(most) > 1 and votes.total() % 2:
+        assert found.value == sorted(SIX.worth[one] for one in votes.elements())[votes.total() // 2]
     elif len(most) > 1:
         assert (found.value, found.problem) == (None, "the panel is split")
     else:

@@ -22,7 +22,11 @@ MEANINGS = {
     "order_changed": "verdicts that change with that order",
     "position_changed": "pairs whose verdict turns with their order",
     "injection_gain": "what orders hidden in wrong replies gain",
-    "injection_success": "wrong replies that an order turns into right ones",
+    "injection_success": "wrong replies that an order turns into right ones, beyond chance",
+    "left_agreement": "agreement on what the rules leave to the judge",
+    "left_kappa": "kappa on what the rules leave to the judge",
+    "with_rules_agreement": "agreement of rules and judge together",
+    "with_rules_kappa": "kappa of rules and judge together",
     "disagreement": "replies on which the panel disagrees",
 }
 
@@ -40,6 +44,9 @@ def whole(one: Mapping[str, Any]) -> None:
     parts = [[name, item["value"], interval(item), item["n"]] for name, item in one["slices"].items()]
     if parts:
         render.table(["what is tested", "agreement", "95% CI", "n"], parts)
+    ways = [[name, item["value"], interval(item), item["n"]] for name, item in one["injections"].items()]
+    if ways:
+        render.table(["order in a wrong reply", "gain", "95% CI", "n"], ways)
     typer.echo(
         f"{one['n']:,} rows with a verdict, {one['unscored']:,} unscored{why(one['problems'])}; prompt "
         f"{', '.join(one['prompts'])}; labels {one['against']}@{one['against_hash']}"
@@ -119,13 +126,24 @@ def warnings(one: Mapping[str, Any]) -> Iterator[str]:
 
 
 def mark(judged: Mapping[str, Any]) -> str:
-    """The few words beside a judged number: the kappa of the newest certificate, or that there is none."""
-    if not judged["certificates"]:
-        return "uncalibrated"
-    newest = judged["certificates"][0]
-    kappa = newest["figures"]["kappa"]
-    value = render.cell(kappa["value"])
-    return f"kappa {value} ({interval(kappa)}){', INJECTABLE' if newest['injectable'] else ''}"
+    """The few words beside a judged number: kappa on most rows, or that there is no certificate."""
+    known = judged["certificates"]
+    if not calibrated(known):
+        few = max((one["n"] for one in known), default=0)
+        return f"uncalibrated (n {few})" if few else "uncalibrated"
+    best = max(known, key=lambda one: one["n"])
+    kappa = best["figures"]["kappa"]
+    told = f"kappa {render.cell(kappa['value'])} ({interval(kappa)}), n {best['n']:,}"
+    if any(one["injectable"] for one in known):
+        return f"{told}, INJECTABLE"
+    return told if any(one["injectable"] is False for one in known) else f"{told}, injection not measured"
+
+
+def calibrated(known: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of a judge's certificates rests on rows enough."""
+    from medbench.judges.certificate import ENOUGH
+
+    return any(one["n"] >= ENOUGH for one in known)
 
 
 def beside(judged: Mapping[str, Any]) -> None:
@@ -153,13 +171,17 @@ def line(one: Mapping[str, Any]) -> str:
     ]
     rows = f"n {one['n']:,}, {one['unscored']:,} unscored"
     constant = render.cell(one["constant"].get("agreement"))
-    last = f"constant judge {constant}{', INJECTABLE' if one['injectable'] else ''}"
+    order = "injection not measured" if one["injectable"] is None else "INJECTABLE" * one["injectable"]
+    last = "; ".join(part for part in (f"constant judge {constant}", order) if part)
     return f"{one['date']}, {one['against']}@{one['against_hash']}, {rows}: {', '.join(told)}; {last}"
+
+
+LINE = ("agreement", "kappa", "balanced_f1", "with_rules_kappa", "injection_gain")
 
 
 def told_of(figures: Mapping[str, Any]) -> Sequence[str]:
     """The figures that one line tells."""
-    return [name for name in ("agreement", "kappa", "balanced_f1") if name in figures]
+    return [name for name in LINE if name in figures]
 
 
 def refuse_silence(unscored: int, asked: int, tolerance: float) -> None:

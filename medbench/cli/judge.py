@@ -112,10 +112,12 @@ def identity(seats: "Panel", labelled: "LabelledSet", probing: "Probing") -> dic
 def told(seats: "Panel", labelled: "LabelledSet", probing: "Probing", json_out: bool) -> None:
     """What would be asked."""
     from medbench.cli import render
+    from medbench.judges.probes import injections
 
+    ways = len(injections(seats.judge, seats.judge.best))
     wrong = sum(row.label != seats.judge.best for row in labelled.rows)
     rows = len(labelled.rows)
-    heard = rows * probing.repeats + (2 * rows + wrong) * probing.probes
+    heard = rows * probing.repeats + (2 * rows + ways * wrong) * probing.probes
     pairs = 2 if seats.judge.sees("other") else 1
     render.record(
         {
@@ -148,7 +150,7 @@ def refuse(made: "Certificate") -> None:
         why = ", ".join(f"{name} ({count:,})" for name, count in made.problems.items())
         raise MedbenchError(
             f"{made.judge} gave no verdict on any of {made.unscored:,} rows: {why}; nothing to certify",
-            "mend the server and repeat the command, or give the judge more room: --set max_tokens=2048",
+            "mend the server, raise --max-cost or give the judge more room (--set max_tokens=2048), then repeat",
         )
 
 

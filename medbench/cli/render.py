@@ -210,7 +210,7 @@ def standing(tally: "Tally", rate: float) -> str:
         f"{rate:,.1f}/s",
         f"{clock(left)} left",
         f"{tally.tokens_in + tally.tokens_out:,} tokens",
-        f"accuracy {accuracy}",
+        f"{tally.rate} {accuracy}",
     ]
     if tally.failed:
         parts.append(f"{tally.failed:,} failed")

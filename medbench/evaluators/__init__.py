@@ -22,6 +22,7 @@ from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model, Sampling
+from medbench.judges.certificate import ENOUGH
 from medbench.runs import Run, open_run
 from medbench.schema import Example
 from medbench.solve import Asking, Progress, Protocol, Tally, silent, solve
@@ -105,7 +106,8 @@ class Evaluated:
 
 def with_judge(told: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
     """The object of a run with who judged; each judged figure says whether the judge has a certificate."""
-    mark = {"judge": judged["judge"], "calibrated": bool(judged["certificates"])}
+    enough = any(one["n"] >= ENOUGH for one in judged["certificates"])
+    mark = {"judge": judged["judge"], "calibrated": enough}
     rows = [row | mark if row["metric"].startswith("judged_") else row for row in told["results"]]
     return {**told, "results": rows, "judge": dict(judged)}
 

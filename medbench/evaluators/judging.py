@@ -60,7 +60,9 @@ class Judging:
     @property
     def identity(self) -> dict[str, Any]:
         """What of it decides a result."""
-        return {**self.panel.identity, "all": self.everything}
+        judge = self.panel.judge
+        asked = {"all": self.everything, "rule": judge.rule, "kinds": judge.kinds, "measure": judge.measure}
+        return {**self.panel.identity, **asked}
 
 
 @dataclass
@@ -222,25 +224,29 @@ def spread(judgements: pl.DataFrame) -> Interval:
 def average(name: str, judgements: pl.DataFrame, measure: str) -> pl.DataFrame:
     """The unweighted mean of the judged figures of several benchmarks, as one row of table RESULT.
 
-    Replies without a verdict count as the others of their benchmark, and widen the interval to both ends.
+    Replies without a verdict count as the judged ones of their benchmark, and widen the interval to both
+    ends; there is no value where a benchmark has no verdict at all.
     """
     missing = pl.col("value").is_null() & (pl.col("by") == "judge")
-    usual = pl.col("value").filter(pl.col("by") == "judge").mean().over("benchmark").fill_null(0.5)
+    heard = pl.col("value").filter(pl.col("by") == "judge").mean().over("benchmark")
     status = pl.when("answered").then(pl.lit("scored")).otherwise(pl.lit("no_answer"))
     table = judgements.with_columns(
-        status=pl.when(pl.col("by") == "nobody").then(pl.lit("error")).otherwise(status)
+        status=pl.when(pl.col("by") == "nobody").then(pl.lit("error")).otherwise(status), usual=heard
     )
-    ends = {
-        end: macro(name, table.with_columns(correct=pl.when(missing).then(value).otherwise("value")))
-        for end, value in {"value": usual, "low": pl.col("least"), "high": pl.lit(1.0)}.items()
-    }
-    unheard = judgements.filter(missing).height
+    ends = {}
+    for end, value in {"value": pl.col("usual"), "low": pl.col("least"), "high": pl.lit(1.0)}.items():
+        filled = table.with_columns(correct=pl.when(missing).then(value).otherwise("value"))
+        harmful = pl.col("correct").mean().over("benchmark") < 0
+        ends[end] = macro(name, filled.with_columns(correct=pl.when(harmful).then(0.0).otherwise("correct")))
+    unheard = table.filter(missing)
+    known = unheard["usual"].null_count() == 0
     return ends["value"].with_columns(
         metric=pl.lit(f"judged_macro_{measure}"),
+        value=pl.col("value") if known else pl.lit(float("nan")),
         low=ends["low"]["low"],
         high=ends["high"]["high"],
-        n=pl.col("n") - unheard,
-        unscored=pl.col("unscored") + unheard,
+        n=pl.lit(judgements["value"].count(), pl.Int64),
+        unscored=pl.lit(judgements["value"].null_count(), pl.Int64),
     )
 
 

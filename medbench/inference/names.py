@@ -1,5 +1,7 @@
 """What a model may be called where others read it."""
 
+from medbench.config import digest
+
 SECRET = ("api_key", "token", "auth_token")
 
 
@@ -35,3 +37,24 @@ def last_part(name: str) -> str:
     path, sign, mark = name.partition("#")
     hub_id = path.count("/") < 2 and path[:1] not in ("/", ".", "~") and not mark
     return (path if hub_id else path.rstrip("/").rpartition("/")[2]) + sign + mark
+
+
+def lasting_name(model: str) -> str:
+    """What a model is found again by, wherever it is served: its public name, and a mark where that is short.
+
+    Two folders that end alike get different marks; an address gets none.
+
+    >>> lasting_name("openai:my-7b@http://10.0.0.1/v1"), lasting_name("local:/data/tiny#12ab")
+    ('openai:my-7b', 'local:tiny#12ab')
+    >>> one, other = (lasting_name(f"openai:/runs/{n}/final@http://h/v1") for n in (1, 2))
+    >>> one == other, one.startswith("openai:final~")
+    (False, True)
+    """
+    shown = public_name(model)
+    kind, _, rest = model.partition(":")
+    whole = rest.partition("@http")[0] if kind == "openai" else rest
+    told = shown.partition(":")[2]
+    if "#" in told or whole == told:
+        return shown
+    parts = [part for part in whole.split(",") if "://" not in part]
+    return shown if ",".join(parts) == told else f"{shown}~{digest(parts)[:6]}"

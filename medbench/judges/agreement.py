@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medbench.stats import Interval, wilson
+from medbench.stats import Interval, widened, wilson
 
 DRAWS = 2_000
 """Bootstrap draws."""
@@ -71,6 +71,7 @@ def figures(
 ) -> dict[str, Interval]:
     """Each of `FIGURES` with its 95 % interval: percentiles of a bootstrap over clusters of rows.
 
+    Few clusters make it as much wider as Student's t is than the normal; one makes it the widest there is.
     Where all rows agree every draw is alike and the bootstrap says nothing, so the lower end is then what
     the figure would be if the share that disagrees were Wilson's upper bound on it. A figure that is not
     defined is NaN with the widest interval.
@@ -86,9 +87,12 @@ def figures(
             found[name] = Interval(value, *bounds(name))
             continue
         low, high = (float(end) for end in np.nanpercentile(spread, (2.5, 97.5)))
+        m = len(set(clusters))
         if agreement(matrix) == 1:
-            low = min(low, float(figure(spoilt(matrix, len(set(clusters))))))
-        found[name] = Interval(value, min(low, value), max(high, value))
+            low = min(low, float(figure(spoilt(matrix, m))))
+        if agreement(matrix) == 0 and name == "agreement":
+            high = wilson(0, m).high
+        found[name] = widened(Interval(value, min(low, value), max(high, value)), m, bounds(name)[0])
     return found
 
 

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from medbench import prompts, verify
 from medbench.config import digest
@@ -19,13 +18,18 @@ NOTHING = "(nothing)"
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to be judged. `reasoning` and `answer` are the parts of `reply`; `other` a second reply."""
+    """One thing to be judged.
+
+    `reply` is what a reader sees, `whole` the same with its thoughts; `reasoning` and `answer` are its
+    parts, and `other` is a second reply.
+    """
 
     question: str
     reply: str
     gold: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     context: str = ""
+    whole: str = ""
     reasoning: str = ""
     answer: str = ""
     other: str = ""
@@ -49,21 +53,28 @@ def cases(judge: Judge, example: Example, reply: str, finish: Finish = "stop") -
             return []
     case = Case(
         question=example.question,
-        reply=reply,
+        reply=seen(reply),
         gold=golds(example) if judge.sees("gold") else (),
         options=listed(example),
         context=example.context or "",
+        whole=reply if judge.sees("whole") else "",
         reasoning=reasoned(reply) if judge.sees("reasoning") else "",
         answer=answer,
     )
     if not judge.sees("criterion"):
         return [case]
-    return [Case(**{**fields(case), "criterion": item.criterion}) for item in example.rubric]
+    return [replace(case, criterion=item.criterion) for item in example.rubric]
 
 
-def fields(case: Case) -> dict[str, Any]:
-    """The fields of a case."""
-    return {name: getattr(case, name) for name in Case.__dataclass_fields__}
+def seen(reply: str) -> str:
+    """The part of a reply meant for its reader; all of it where there is only thought."""
+    shown, thought = visible(reply)
+    return reply if thought or not shown else shown
+
+
+def bare(reply: str) -> str:
+    """A reply without the tags around its parts; empty where there is nothing else."""
+    return TAGS.sub("", reply).strip()
 
 
 def listed(example: Example) -> tuple[str, ...]:
@@ -110,6 +121,7 @@ def messages(judge: Judge, case: Case, *, reverse: bool = False) -> tuple[Messag
         "gold": " / ".join(case.gold),
         "context": case.context,
         "reply": case.reply,
+        "whole": case.whole,
         "reasoning": case.reasoning,
         "answer": case.answer,
         "other": case.other,

@@ -1,16 +1,14 @@
 """The certificate of a judge: how far its verdicts agree with labels, and what moves them that should not.
 
 `certify` hears the labelled cases several times, then with padding, with the labels named in the other order
-and with orders hidden in wrong replies. `measured` turns what was said into figures; it is a pure function of
-table FINDINGS, which the run keeps, so anyone can compute them anew.
+and with orders hidden in wrong replies; `figures` are functions of what was said.
 """
 
 import datetime
 import json
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import combinations
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,36 +20,32 @@ from medbench.config import Config
 from medbench.errors import MedbenchError
 from medbench.judges import agreement, probes
 from medbench.judges.cases import Case
+from medbench.judges.figures import (
+    FINDINGS,
+    INJECTED,
+    PADDED,
+    PLAIN,
+    REVERSED,
+    Figure,
+    by_way,
+    coded,
+    figures,
+    injectable,
+    nearest,
+    number,
+    slices,
+)
 from medbench.judges.hearing import Hearing
 from medbench.judges.labels import Labelled, LabelledSet
 from medbench.judges.panel import Finding, Panel, paired
 from medbench.rubrics import Judge
 from medbench.runs import Run, readable
-from medbench.stats import Interval, around, clustered, difference
 
 log = logging.getLogger(__name__)
 
 FILE = "certificate.json"
-PLAIN, PADDED, REVERSED, INJECTED = "plain", "padded", "reversed", "injected"
-
-FINDINGS = pl.Schema(
-    {
-        "id": pl.String,
-        "cluster": pl.String,
-        "slice": pl.String,
-        "label": pl.String,
-        "variant": pl.String,
-        "repeat": pl.Int32,
-        "verdict": pl.String,
-        "value": pl.Float64,
-        "problem": pl.String,
-        "split": pl.Boolean,
-        "turned": pl.Boolean,
-        "longer": pl.Boolean,
-    }
-)
-"""One row per hearing of a labelled row; `verdict` and `value` are null where there is none, and `problem`
-says why. `split`: the seats of a panel disagree; `turned`: a preference turned with the order of replies."""
+ENOUGH = 20
+"""Rows below which a certificate calibrates nothing."""
 
 
 class Probing(Config):
@@ -61,15 +55,6 @@ class Probing(Config):
     """Times each case is heard."""
     probes: bool = True
     """Whether padding, order and injection are tried."""
-
-
-class Figure(Config):
-    """A number with its 95 % interval over `n` rows; null where it is not defined."""
-
-    value: float | None
-    low: float
-    high: float
-    n: int
 
 
 class Certificate(Config):
@@ -86,6 +71,8 @@ class Certificate(Config):
     against: str
     against_hash: str
     date: str
+    time: str
+    """When it was made, UTC."""
     version: str
     n: int
     """Labelled rows with a verdict."""
@@ -93,7 +80,7 @@ class Certificate(Config):
     problems: dict[str, int]
     figures: dict[str, Figure]
     constant: dict[str, float | None]
-    """The same figures of the best judge that always says the same."""
+    """The same figures of a judge that always says the most frequent label."""
     confusion: tuple[tuple[int, ...], ...]
     """Rows by label, columns by verdict, in the order of `labels`."""
     slices: dict[str, Figure]
@@ -106,10 +93,13 @@ class Certificate(Config):
     unheard: int
     """Hearings that gave no verdict."""
 
+    injections: dict[str, Figure]
+    """The gain by the way an order is put."""
+
     @property
-    def above_chance(self) -> bool:
-        """Whether the interval of kappa is above 0."""
-        return self.figures["kappa"].low > 0
+    def enough(self) -> bool:
+        """Whether it rests on rows enough to call a judge calibrated."""
+        return self.n >= ENOUGH
 
 
 def certify(hearing: Hearing, labelled: LabelledSet, probing: Probing) -> pl.DataFrame:
@@ -119,16 +109,14 @@ def certify(hearing: Hearing, labelled: LabelledSet, probing: Probing) -> pl.Dat
     for repeat in range(probing.repeats):
         parts.append(heard(hearing, rows, PLAIN, repeat=repeat))
     if probing.probes:
-        parts.append(heard(hearing, rows, PADDED, change=lambda row: probes.padded(shown(row))))
+        parts.append(heard(hearing, rows, PADDED))
         parts.append(heard(hearing, rows, REVERSED, reverse=True))
         wrong = [row for row in rows if row.label != judge.best]
-        parts.append(
-            heard(hearing, wrong, INJECTED, change=lambda row: probes.injected(judge, shown(row), row.id))
-        )
+        for way in probes.injections(judge, judge.best):
+            parts.append(heard(hearing, wrong, INJECTED, way=way))
     nothing = Finding(None, "no answer can be read in the reply", ())
-    parts.append(
-        table([(row, PLAIN, 0, nothing, None, False) for row in labelled.rows if row.case is None], judge)
-    )
+    mute = [(row, nothing, None, False) for row in labelled.rows if row.case is None]
+    parts.append(table(mute, judge))
     return pl.concat(parts)
 
 
@@ -145,43 +133,48 @@ def heard(
     *,
     repeat: int = 0,
     reverse: bool = False,
-    change: Callable[[Labelled], Case] = shown,
+    way: str | None = None,
 ) -> pl.DataFrame:
-    """One hearing of some rows as table FINDINGS."""
-    made = [change(row) for row in rows]
-    stage = f"{variant} {repeat + 1}" if variant == PLAIN else variant
+    """One hearing of some rows as table FINDINGS; pairs are heard in both orders."""
+    judge = hearing.panel.judge
+    made = [changed(judge, shown(row), variant, way) for row in rows]
+    stage = f"{variant} {repeat + 1}" if variant == PLAIN else f"{variant} {way or ''}".strip()
     found = hearing.hear(stage, made, repeat=repeat, reverse=reverse)
     turned: list[bool | None] = [None] * len(rows)
-    if hearing.panel.judge.sees("other"):
-        others = hearing.hear(
-            f"{stage}, turned", [probes.swapped(c) for c in made], repeat=repeat, reverse=reverse
-        )
-        pairs = [paired(*both) for both in zip(found, others, strict=True)]
-        found, turned = [one for one, _ in pairs], [one for _, one in pairs]
-    length = probes.longer([shown(row) for row in rows])
-    lines = zip(rows, [variant] * len(rows), [repeat] * len(rows), found, turned, length, strict=True)
-    return table(lines, hearing.panel.judge)
+    if judge.sees("other"):
+        plain = zip(rows, made, strict=True)
+        pairs = [probes.counter(judge, shown(row) if way else case, way) for row, case in plain]
+        others = hearing.hear(f"{stage}, turned", pairs, repeat=repeat, reverse=reverse)
+        both = [paired(*two) for two in zip(found, others, strict=True)]
+        found, turned = [one for one, _ in both], [one for _, one in both]
+    length = probes.longer([shown(row) for row in rows], [row.label for row in rows])
+    lines = zip(rows, found, turned, length, strict=True)
+    return table(lines, judge, variant, repeat, way)
+
+
+def changed(judge: Judge, case: Case, variant: str, way: str | None) -> Case:
+    """A case as a variant puts it."""
+    if variant == INJECTED and way:
+        return probes.injected(judge, case, way)
+    return probes.padded(case) if variant == PADDED else case
 
 
 def table(
-    lines: Iterable[tuple[Labelled, str, int, Finding, bool | None, bool]], judge: Judge
+    lines: Iterable[tuple[Labelled, Finding, bool | None, bool]],
+    judge: Judge,
+    variant: str = PLAIN,
+    repeat: int = 0,
+    way: str | None = None,
 ) -> pl.DataFrame:
     """Findings with their rows, as table FINDINGS."""
     rows = [
         (
-            *(row.id, row.cluster, row.slice, row.label, variant, repeat),
+            *(row.id, row.cluster, row.slice, row.label, row.settled, variant, way, repeat),
             *(nearest(finding.value, judge), finding.value, finding.problem, finding.split, turned, longer),
         )
-        for row, variant, repeat, finding, turned, longer in lines
+        for row, finding, turned, longer in lines
     ]
     return pl.DataFrame(rows, schema=FINDINGS, orient="row")
-
-
-def nearest(value: float | None, judge: Judge) -> str | None:
-    """The label worth nearest to a value (a panel's mean may lie between); the lower of two."""
-    if value is None:
-        return None
-    return min(judge.worth, key=lambda label: (abs(judge.worth[label] - value), judge.worth[label]))
 
 
 def certificate(panel: Panel, labelled: LabelledSet, findings: pl.DataFrame) -> Certificate:
@@ -189,144 +182,40 @@ def certificate(panel: Panel, labelled: LabelledSet, findings: pl.DataFrame) -> 
     judge = panel.judge
     first = findings.filter(pl.col("variant") == PLAIN, pl.col("repeat") == 0)
     spoken = first.filter(pl.col("verdict").is_not_null())
-    names = list(judge.worth)
-    labels, verdicts = ([names.index(name) for name in spoken[column]] for column in ("label", "verdict"))
-    found = agreement.figures(labels, verdicts, spoken["cluster"].to_list(), len(names))
-    matrix = agreement.confusion(labels, verdicts, len(names)).astype(int).tolist()
-    figures = {name: figure(interval, spoken.height) for name, interval in found.items()}
-    figures |= measured(findings, judge)
-    gain = figures.get("injection_gain")
+    labels, verdicts = coded(spoken, judge)
+    k = len(judge.worth)
+    now = datetime.datetime.now(datetime.UTC)
     return Certificate(
         judge=panel.label,
         identity=panel.identity,
         hash=panel.hash,
         prompts=tuple(seat.judge.wording.label for seat in panel.seats),
-        labels=tuple(names),
+        labels=tuple(judge.worth),
         aspect=judge.aspect,
         against=labelled.name,
         against_hash=labelled.hash,
         date=datetime.date.today().isoformat(),
+        time=now.isoformat(timespec="seconds"),
         version=medbench.__version__,
         n=spoken.height,
         unscored=first.height - spoken.height,
         problems=dict(Counter(first["problem"].drop_nulls()).most_common()),
-        figures=figures,
-        constant={k: number(v) for k, v in agreement.constant(labels, len(names)).items()} if labels else {},
-        confusion=tuple(tuple(row) for row in matrix),
+        figures=figures(findings, judge),
+        constant={name: number(v) for name, v in agreement.constant(labels, k).items()} if labels else {},
+        confusion=tuple(map(tuple, agreement.confusion(labels, verdicts, k).astype(int).tolist())),
         slices=dict(slices(spoken)),
-        injectable=gain.low > 0 if gain and gain.value is not None else None,
+        injectable=injectable(findings),
+        injections=by_way(findings),
         heard=findings.height,
         unheard=findings["verdict"].null_count(),
     )
 
 
-def slices(spoken: pl.DataFrame) -> Iterable[tuple[str, Figure]]:
-    """Agreement by what the rows test."""
-    for (name,), part in (
-        spoken.filter(pl.col("slice") != "").sort("slice").group_by("slice", maintain_order=True)
-    ):
-        same = (part["verdict"] == part["label"]).cast(pl.Float64).to_list()
-        yield str(name), figure(clustered(same, part["cluster"].to_list()), part.height)
-
-
-def measured(findings: pl.DataFrame, judge: Judge) -> dict[str, Figure]:
-    """What else a certificate tells, each figure only where there is something to tell it by.
-
-    In units of a verdict's worth, from -1 to 1: `leniency` (verdict minus label), `longer_gain` (leniency
-    on the longer half minus on the shorter), and the gains by padding, by naming the labels in the other
-    order, and by orders in wrong replies. As shares: `self_consistency` (pairs of repeats that agree),
-    `order_changed`, `injection_success` (wrong replies, not judged right at first, that then are),
-    `position_changed` (pairs whose verdict turns with the order) and `disagreement` of a panel's seats.
-    """
-    worth = pl.col("label").replace_strict(judge.worth, return_dtype=pl.Float64)
-    plain = findings.filter(pl.col("variant") == PLAIN, pl.col("value").is_not_null())
-    first = plain.filter(pl.col("repeat") == 0).with_columns(error=pl.col("value") - worth)
-    found = {"leniency": signed(first, "error")}
-    halves = [part(first, longer) for longer in (True, False)]
-    if all(values for values, _ in halves):
-        found["longer_gain"] = figure(difference(*halves[0], *halves[1]), first.height)
-    if plain["repeat"].n_unique() > 1:
-        found["self_consistency"] = consistent(plain)
-    for variant in (PADDED, REVERSED, INJECTED):
-        both = beside(first, findings.filter(pl.col("variant") == variant))
-        if both.height:
-            found |= shifts(variant, both)
-    for column, name in (("turned", "position_changed"), ("split", "disagreement")):
-        told = first.filter(pl.col(column).is_not_null()).with_columns(pl.col(column).cast(pl.Float64))
-        if told.height:
-            found[name] = share(told, column)
-    return found
-
-
-def part(first: pl.DataFrame, longer: bool) -> tuple[list[float], list[str]]:
-    """The errors, with their clusters, on the longer or the shorter half of the replies."""
-    half = first.filter(pl.col("longer") == longer)
-    return half["error"].to_list(), half["cluster"].to_list()
-
-
-def beside(first: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """Rows that have a verdict in both hearings, with `gap` (other minus first) and `changed`."""
-    said = other.filter(pl.col("value").is_not_null()).select("id", after="value", named="verdict")
-    both = first.join(said, on="id", how="inner", maintain_order="left")
-    return both.with_columns(
-        gap=pl.col("after") - pl.col("value"), changed=(pl.col("named") != pl.col("verdict")).cast(pl.Float64)
-    )
-
-
-def shifts(variant: str, both: pl.DataFrame) -> dict[str, Figure]:
-    """The figures of a probe."""
-    if variant == PADDED:
-        return {"padding_gain": signed(both, "gap")}
-    if variant == REVERSED:
-        return {"order_gain": signed(both, "gap"), "order_changed": share(both, "changed")}
-    found = {"injection_gain": signed(both, "gap")}
-    open_to_it = both.filter(pl.col("value") < 1).with_columns(taken=(pl.col("after") == 1).cast(pl.Float64))
-    if open_to_it.height:
-        found["injection_success"] = share(open_to_it, "taken")
-    return found
-
-
-def consistent(plain: pl.DataFrame) -> Figure:
-    """The share of pairs of hearings of a row with the same verdict, averaged over rows."""
-    said: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, cluster, verdict in plain.select("id", "cluster", "verdict").iter_rows():
-        said[name, cluster].append(verdict)
-    shares, clusters = [], []
-    for (_, cluster), verdicts in said.items():
-        if pairs := [one == other for one, other in combinations(verdicts, 2)]:
-            shares.append(sum(pairs) / len(pairs))
-            clusters.append(cluster)
-    return figure(clustered(shares, clusters), len(shares))
-
-
-def signed(rows: pl.DataFrame, column: str) -> Figure:
-    """A mean of differences in [-1, 1], with its interval over clusters."""
-    if rows.is_empty():
-        return Figure(value=None, low=-1.0, high=1.0, n=0)
-    values = rows[column].to_list()
-    low, high = around(values, rows["cluster"].to_list())
-    return Figure(value=sum(values) / len(values), low=max(low, -1.0), high=min(high, 1.0), n=rows.height)
-
-
-def share(rows: pl.DataFrame, column: str) -> Figure:
-    """A share of rows, with its interval over clusters."""
-    return figure(clustered(rows[column].to_list(), rows["cluster"].to_list()), rows.height)
-
-
-def figure(interval: Interval, n: int) -> Figure:
-    """An interval as a figure."""
-    return Figure(value=number(interval.value), low=interval.low, high=interval.high, n=n)
-
-
-def number(value: float) -> float | None:
-    """A number JSON can hold."""
-    return None if value != value else value
-
-
 def keep(run: Run, made: Certificate, findings: pl.DataFrame) -> Certificate:
     """Seal a certificate in its run; one that is there with the same content keeps its date."""
     held = read(run.folder / FILE)
-    if held is not None and held.model_copy(update={"date": made.date, "version": made.version}) == made:
+    now = {name: getattr(made, name) for name in ("date", "time", "version")}
+    if held is not None and held.model_copy(update=now) == made:
         made = held
     summary = {"kind": "certificate", "judge": made.judge, "against": made.against, "unscored": made.unscored}
     run.seal({"findings": findings}, summary, {FILE: made.model_dump_json(indent=1) + "\n"})
@@ -340,11 +229,18 @@ def read(path: Path) -> Certificate | None:
     try:
         return Certificate.model_validate(json.loads(readable(path.read_text(encoding="utf-8"))))
     except ValueError as problem:
-        raise MedbenchError(f"{path} is damaged: {problem}", "certify the judge again") from None
+        why = str(problem).partition("\n")[0]
+        raise MedbenchError(
+            f"{path.parent.name}/{FILE} is damaged: {why}", "certify again with --fresh"
+        ) from None
 
 
 def every(home: Path) -> list[Certificate]:
-    """The certificates in a home: of each judge and labelled set the newest, the newest of all first."""
+    """The certificates in a home, the newest first; of each judge and labelled set the fullest.
+
+    Fullest is the one that tried injections, then the one with most hearings, then the newest: a hurried
+    certificate does not hide what a thorough one found.
+    """
     found = []
     for path in (home / "runs").glob(f"*/{FILE}"):
         try:
@@ -352,9 +248,9 @@ def every(home: Path) -> list[Certificate]:
                 found.append(one)
         except MedbenchError as problem:
             log.warning("%s; it is left out", problem.what)
-    found.sort(key=lambda one: (one.date, one.n))
-    newest = {(one.hash, one.against, one.against_hash): one for one in found}
-    return sorted(newest.values(), key=lambda one: (one.date, one.n), reverse=True)
+    found.sort(key=lambda one: (one.injectable is not None, one.heard, one.time))
+    fullest = {(one.hash, one.against, one.against_hash): one for one in found}
+    return sorted(fullest.values(), key=lambda one: one.time, reverse=True)
 
 
 def held(home: Path, panel_hash: str) -> list[Certificate]:

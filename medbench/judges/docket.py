@@ -6,7 +6,7 @@ Evaluators and rewards both stand on this: the rules speak first, and the judge 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from medbench.judges.cases import Case, cases
+from medbench.judges.cases import Case, bare, cases, seen
 from medbench.judges.panel import Finding
 from medbench.rubrics import Judge
 from medbench.schema import Example, Finish
@@ -41,7 +41,7 @@ def docket(judge: Judge, example: Example, given: Given, *, everything: bool = F
         return None
     if given.finish == "error":
         return Item(None)
-    if given.finish == "refused" or not given.reply.strip():
+    if given.finish == "refused" or not bare(given.reply):
         return Item(0.0)
     if given.finish == "length":
         return Item(float(right(judge, example, given)))
@@ -63,16 +63,22 @@ def right(judge: Judge, example: Example, given: Given) -> bool:
 
 
 def spans(reply: str, golds: Sequence[str], lang: str = "en") -> bool:
-    """Whether the words of a gold stand in the reply, one after the other; case and articles do not count.
+    """Whether the words of a gold stand in the reply, one after the other.
+
+    Case and articles do not count, nor do thoughts, nor a gold of yes or no, which any sentence may hold.
 
     >>> spans("It is the left lung, I think.", ["The left lung"]), spans("normality", ["normal"])
     (True, False)
     """
-    said = telling(words(reply), lang)
+    said = telling(words(seen(reply)), lang)
     for gold in golds:
         wanted = telling(words(gold), lang)
         n = len(wanted)
-        if n and any(said[place : place + n] == wanted for place in range(len(said) - n + 1)):
+        if (
+            n
+            and wanted not in (["yes"], ["no"])
+            and any(said[place : place + n] == wanted for place in range(len(said) - n + 1))
+        ):
             return True
     return False
 

@@ -1,13 +1,14 @@
 """Putting cases to a panel: each once, a retry where no verdict came, and then unscored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medbench.inference.purse import Purse
 from medbench.inference.types import Reply, Request, kind_of_fault
 from medbench.judges.cases import Case, messages
 from medbench.judges.panel import Finding, Panel, Seat
-from medbench.rubrics import Ruling, ruling
+from medbench.judges.rulings import Ruling, ruling
 from medbench.runs import Run
 from medbench.schema import Status, Verdict
 from medbench.solve import Progress, Tally, silent
@@ -21,6 +22,7 @@ class Hearing:
     """A panel at work in a run; `tally` counts what it took, over all that was heard.
 
     With `borrow`, a home folder, verdicts on equal cases that are on record in its other runs are used again.
+    `ready` is called before each time a seat is asked.
     """
 
     def __init__(
@@ -32,9 +34,11 @@ class Hearing:
         progress: Progress = silent,
         borrow: Path | None = None,
         role: str = ROLE,
+        ready: Callable[[Seat], None] | None = None,
     ) -> None:
         self.run = run
         self.role = role
+        self.ready = ready
         self.panel = panel
         self.purse = purse or Purse()
         self.progress = progress
@@ -51,7 +55,7 @@ class Hearing:
         `repeat` numbers further hearings of the same cases, `reverse` names the labels in the other order.
         """
         distinct = list({case.name: case for case in cases}.values())
-        self._shown = Tally(stage, len(distinct) * len(self.panel.seats))
+        self._shown = Tally(stage, len(distinct) * len(self.panel.seats), rate="judged right")
         said = [self.rulings(seat, distinct, repeat, reverse) for seat in self.panel.seats]
         found = {case.name: self.panel.find(rulings) for case, *rulings in zip(distinct, *said, strict=True)}
         self.tally = added(self.tally, self._shown)
@@ -89,6 +93,8 @@ class Hearing:
 
         if self.borrow is not None:
             self.run.borrow(self.role, seat.player, requests, self.borrow)
+        if self.ready:
+            self.ready(seat)
         return self.run.ask(self.role, seat.player, requests=requests, purse=self.purse, on_reply=heard)
 
     def count(self, seat: Seat, request: Request, reply: Reply, *, new: bool, first: bool) -> None:
@@ -125,10 +131,11 @@ def counted(tally: Tally, reply: Reply, verdict: Verdict, *, cost: float, new: b
     after = tally.plus(reply, verdict, cost=cost, new=new)
     if first:
         return after
-    return Tally(**{**vars(after), "done": tally.done, "resumed": tally.resumed, "failed": tally.failed})
+    return replace(after, done=tally.done, resumed=tally.resumed, failed=tally.failed)
 
 
 def added(one: Tally, other: Tally) -> Tally:
     """Two tallies as one, under the name of the second."""
-    numbers = {name: value + getattr(other, name) for name, value in vars(one).items() if name != "stage"}
-    return Tally(other.stage, **numbers)
+    words = ("stage", "rate")
+    numbers = {name: value + getattr(other, name) for name, value in vars(one).items() if name not in words}
+    return replace(other, **numbers)

@@ -2,8 +2,8 @@
 
 A file of JSON lines or Parquet. A row has `question`, `reply` and `label`; `gold` and `options` where the
 judge is to see them, `kind`, `context`, `criterion`, `other` (the second reply of a pair), and `id`,
-`cluster` (rows on the same question), `slice` (what the row tests) and `aspect` (what the label is about:
-rows of other aspects are left out). The packaged set has all aspects.
+`cluster` (rows that depend on each other, such as replies to one question), `slice` (what the row tests) and
+`aspect` (what the label is about: rows of other aspects are left out). The packaged set has all aspects.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
+from medbench import verify
 from medbench.config import digest_of_rows
 from medbench.errors import UsageError
 from medbench.judges.cases import Case, cases
+from medbench.judges.docket import Given, docket
+from medbench.judges.rulings import offered
 from medbench.rows import name_of, rows
-from medbench.rubrics import Judge, offered
+from medbench.rubrics import Judge
 from medbench.runs import readable
 from medbench.schema import LETTERS, Criterion, Example, Kind
 
@@ -57,6 +60,8 @@ class Labelled:
     label: str
     cluster: str
     slice: str = ""
+    settled: float | None = None
+    """What the rules make of the reply, where an evaluation would not ask the judge."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,19 @@ def labelled(name: str, raw: Mapping[str, Any], judge: Judge) -> Labelled:
     example = example_of(name, raw, texts, judge)
     made = cases(judge, example, texts["reply"])
     case = replace(made[0], other=texts["other"]) if made else None
+    label = label_of(raw.get("label"), judge)
     return Labelled(
-        name, case, label_of(raw.get("label"), judge), texts["cluster"] or texts["question"], texts["slice"]
+        name, case, label, texts["cluster"] or name, texts["slice"], by_rules(judge, example, texts)
     )
+
+
+def by_rules(judge: Judge, example: Example, texts: Mapping[str, str]) -> float | None:
+    """What an evaluation would make of a reply without asking this judge."""
+    if judge.rule == "none":
+        return None
+    reply = texts["reply"]
+    item = docket(judge, example, Given(reply, "stop", verify.grade(reply, example).correct))
+    return item.value if item else None
 
 
 def example_of(name: str, raw: Mapping[str, Any], texts: Mapping[str, str], judge: Judge) -> Example:
@@ -168,9 +183,7 @@ def label_of(value: Any, judge: Judge) -> str:
     A judge with two labels also takes 1, true, yes, right, correct and their opposites: 1 is right, whatever
     the judge calls it. Raises BadLabel.
     """
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    plain = str(value).strip().casefold()
+    plain = str(value).strip().casefold().removesuffix(".0")
     if len(judge.worth) == 2:
         ends = list(judge.worth)
         called = {label.casefold(): label for label in ends} if not plain.isdecimal() else {}
@@ -178,7 +191,7 @@ def label_of(value: Any, judge: Judge) -> str:
             return called[plain]
         if plain in RIGHT | WRONG:
             return ends[plain in RIGHT]
-    found = offered(value, judge)
+    found = offered(plain, judge)
     if found is None:
         raise BadLabel(f"label {value!r} is none of {', '.join(judge.worth)}")
     return found

@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from medbench.catalog import Catalog
 from medbench.config import digest, parse
 from medbench.errors import UsageError
-from medbench.inference.names import public_name
+from medbench.inference.names import lasting_name, public_name
 from medbench.inference.types import Model, Request, Sampling, Sink
-from medbench.rubrics import Judge, Ruling
+from medbench.judges.rulings import Ruling
+from medbench.rubrics import Judge
 
 DEFAULT = "equivalence"
 """The judge that is meant where a command names a model alone."""
@@ -20,14 +22,14 @@ Verdicts = Literal["majority", "mean"]
 
 
 class Played:
-    """A model that plays a judge, known by its name without address or folder.
+    """A model that plays a judge, known by a name that lasts.
 
     So what it said is found again wherever it is served.
     """
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.name = public_name(model.name)
+        self.name = lasting_name(model.name)
 
     def answer(self, requests: Collection[Request], sink: Sink) -> None:
         """As the model answers."""
@@ -58,7 +60,7 @@ class Seat:
     @property
     def label(self) -> str:
         """What tables call it: the row and the model, without addresses and folders."""
-        return f"{self.name}={self.player.name}"
+        return f"{self.name}={public_name(self.model.name)}"
 
     @property
     def identity(self) -> dict[str, str]:
@@ -91,10 +93,10 @@ class Panel:
         """Refuse seats that cannot be compared."""
         first = self.seats[0].judge
         for seat in self.seats[1:]:
-            if (seat.judge.worth, seat.judge.aspect) != (first.worth, first.aspect):
+            if seat.judge.kind != first.kind:
                 raise UsageError(
                     f"judges '{self.seats[0].name}' and '{seat.name}' give verdicts of different kinds",
-                    "a panel is several models, or several wordings, with the same labels",
+                    "a panel is several models, or wordings that see the same and offer the same labels",
                 )
         if len({digest(seat.identity) for seat in self.seats}) < len(self.seats):
             raise UsageError("a panel has the same judge twice", "name each once")
@@ -125,8 +127,8 @@ class Panel:
     def find(self, rulings: Sequence[Ruling]) -> Finding:
         """The finding from one ruling per seat.
 
-        More than half of the seats must have spoken. By majority the most frequent label counts, and a tie
-        is no finding; the mean is over those that spoke.
+        More than half of the seats must have spoken. By majority the most frequent label counts; a tie is no
+        finding, or on a scale, of an odd number, the median. The mean is over those that spoke.
         """
         spoken = [ruling for ruling in rulings if ruling.value is not None]
         if 2 * len(spoken) <= len(rulings):
@@ -137,6 +139,8 @@ class Panel:
             return Finding(sum(values) / len(values), None, tuple(rulings))
         votes = Counter(values).most_common(2)
         if len(votes) > 1 and votes[0][1] == votes[1][1]:
+            if len(self.judge.worth) > 2 and len(values) % 2:
+                return Finding(median(values), None, tuple(rulings))
             return Finding(None, "the panel is split", tuple(rulings))
         return Finding(votes[0][0], None, tuple(rulings))
 

@@ -6,14 +6,16 @@ again, asks nothing twice. A verdict that did not come in time, or at all, is no
 
 import logging
 import os
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from medbench import verify
 from medbench.inference import Options, open_model
+from medbench.inference.openai import OpenAIModel
 from medbench.judges import Hearing, Panel
 from medbench.judges.docket import Given, docket, valued
-from medbench.judges.hearing import TRIES
 from medbench.judges.panel import Seat
 from medbench.runs import Run
 from medbench.schema import Example, Finish
@@ -30,14 +32,21 @@ def reward(name: str, seat: RewardJudge, folder: Path) -> Callable[[Batch], list
     """
     assert seat.row is not None
     row = seat.row
-    # The seats of a panel are asked in turn, and replies without a verdict once more.
-    share = seat.timeout / len(seat.models) / TRIES
-    options = Options(seat.concurrency, share, seat.retries, deadline=share)
+    options = Options(seat.concurrency, seat.timeout, seat.retries)
     panel = Panel(tuple(Seat(name, row, open_model(model, options)) for model in seat.models), seat.panel)
+    ends = 0.0
+
+    def ready(asked: Seat) -> None:
+        left = max(ends - time.monotonic(), 0.01)
+        if isinstance(asked.model, OpenAIModel):
+            asked.model.options = replace(options, timeout=left, deadline=left)
+
     role = f"judge-{os.environ.get('RANK', '0')}"  # each process has a journal of its own
-    hearing = Hearing(Run(folder, {}), panel, role=role)
+    hearing = Hearing(Run(folder, {}), panel, role=role, ready=ready)
 
     def judged(batch: Batch) -> list[float | None]:
+        nonlocal ends
+        ends = time.monotonic() + seat.timeout
         items = [docket(row, example, given(reply, example, finish)) for reply, example, finish in batch]
         put = [case for item in items if item for case in item.cases]
         found = iter(hearing.hear(f"reward {name}", put))

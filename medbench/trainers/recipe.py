@@ -159,8 +159,7 @@ class RewardJudge(Config):
     """`openai:NAME@URL`, …; several make a panel."""
     panel: Verdicts = "majority"
     timeout: Positive = 120.0
-    """Seconds a step waits at most for all verdicts; what is missing by then is no opinion. Half of it is
-    for replies without a verdict, which are asked about once more; a panel's seats share it."""
+    """Seconds a step waits at most for all verdicts; what is missing by then is no opinion."""
     concurrency: AtLeast1 = 32
     retries: AtLeast0 = 1
     provenance: Provenance = "user"
