@@ -150,7 +150,7 @@ def refuse(made: "Certificate") -> None:
         why = ", ".join(f"{name} ({count:,})" for name, count in made.problems.items())
         raise MedbenchError(
             f"{made.judge} gave no verdict on any of {made.unscored:,} rows: {why}; nothing to certify",
-            "mend the server, raise --max-cost or give the judge more room (--set max_tokens=2048), then repeat",
+            "mend the server, raise --max-cost or give the judge more room (--set max_tokens=2048)",
         )
 
 
