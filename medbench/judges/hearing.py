@@ -34,11 +34,10 @@ class Hearing:
         progress: Progress = silent,
         borrow: Path | None = None,
         role: str = ROLE,
-        ready: Callable[[Seat], None] | None = None,
     ) -> None:
         self.run = run
         self.role = role
-        self.ready = ready
+        self.ready: Callable[[Seat], None] = nothing
         self.panel = panel
         self.purse = purse or Purse()
         self.progress = progress
@@ -93,8 +92,7 @@ class Hearing:
 
         if self.borrow is not None:
             self.run.borrow(self.role, seat.player, requests, self.borrow)
-        if self.ready:
-            self.ready(seat)
+        self.ready(seat)
         return self.run.ask(self.role, seat.player, requests=requests, purse=self.purse, on_reply=heard)
 
     def count(self, seat: Seat, request: Request, reply: Reply, *, new: bool, first: bool) -> None:
@@ -107,6 +105,10 @@ class Hearing:
         cost = self.purse.cost(*estimated) if estimated else self.purse.paid(request, reply)
         self._shown = counted(self._shown, reply, verdict, cost=cost, new=new, first=first)
         self.progress(self._shown)
+
+
+def nothing(seat: Seat) -> None:
+    """What is done before a seat is asked, unless someone sets more."""
 
 
 def asked(seat: Seat, case: Case, number: int, *, reverse: bool = False) -> Request:

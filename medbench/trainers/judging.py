@@ -42,7 +42,8 @@ def reward(name: str, seat: RewardJudge, folder: Path) -> Callable[[Batch], list
             asked.model.options = replace(options, timeout=left, deadline=left)
 
     role = f"judge-{os.environ.get('RANK', '0')}"  # each process has a journal of its own
-    hearing = Hearing(Run(folder, {}), panel, role=role, ready=ready)
+    hearing = Hearing(Run(folder, {}), panel, role=role)
+    hearing.ready = ready
 
     def judged(batch: Batch) -> list[float | None]:
         nonlocal ends
