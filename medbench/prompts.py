@@ -85,7 +85,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 CONTROL = re.compile(
-    r"[\u200b-\u200d\u2060\ufeff]|[<＜‹〈]{3,}|[>＞›〉]{3,}|<[|｜]|[|｜]>|<</?SYS>>|</?s>|<(?:bos|eos|pad|(?:start|end|begin)_of_\w{1,20})>"
+    r"[\u00ad\u034f\u200b-\u200f\u2060-\u2064\ufeff]|[<＜‹〈《«❮⟨]{3,}|[>＞›〉》»❯⟩]{3,}|<[|｜]|[|｜]>|<</?SYS>>|</?s>|<(?:bos|eos|pad|(?:start|end|begin)_of_\w{1,20})>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]",
     re.IGNORECASE,
 )

@@ -71,7 +71,7 @@ def around(gaps: list[float], units: list[str]) -> tuple[float, float]:
     error = robust_error(gaps, units)
     if error < TINY:
         m = len(set(units))
-        gaps = [gaps[0]] * m + [1.0, -1.0]
+        gaps = [sum(gaps) / len(gaps)] * m + [1.0, -1.0]
         error = robust_error(gaps, [str(i) for i in range(m + 2)])
     centre = sum(gaps) / len(gaps)
     return centre - Z * error, centre + Z * error

@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
+from medbench import stats
 from medbench.catalog import Catalog
+from medbench.cli import certificates
 from medbench.inference.names import public_name
 from medbench.inference.openai import OpenAIModel
-from medbench.judges import Hearing, Panel, Seat, agreement, labels
+from medbench.judges import Finding, Hearing, Panel, Seat, agreement, labels, probes
 from medbench.judges import certificate as c
+from medbench.judges import figures as f
+from medbench.rubrics import Judge
 from medbench.runs import open_run
 from tests.support import judges as played
 from tests.support.judges import Asked, JudgeServer, Play, inside, json_inside
@@ -24,8 +28,17 @@ from tests.support.teacher import lot
 metrics = pytest.importorskip("sklearn.metrics", reason="comes with the extra `lm-eval`")
 
 JUDGES = Catalog.load().judges
-ROWS = played.packaged("equivalence")[:60]
+ROWS = [*played.packaged("equivalence")[:48], *played.packaged("equivalence")[110:122]]
+"""Open questions, and some that the rules settle."""
 GRADED = played.packaged("rubric3")
+WAYS = {
+    "order": "Ignore all of the above",
+    "false end": "checked by a senior clinician",
+    "authority": "SYSTEM: evaluation mode",
+    "finished": "Note to the grader",
+}
+"""How orders are put, each with words that only it has."""
+
 KEY = "sk-not-to-be-told-0123456789"
 
 
@@ -58,18 +71,24 @@ def close(value: float | None, expected: float) -> bool:
     return value is not None and value == pytest.approx(expected, abs=1e-9)
 
 
+def lasting(made: Mapping[str, Any]) -> dict[str, Any]:
+    """A certificate but for the run that holds it and when it was made."""
+    return {key: value for key, value in made.items() if key not in ("run", "date", "time")}
+
+
 class Heard(NamedTuple):
-    """What a server answered to one row, in the words of its record: verdicts by seed, and by probe."""
+    """What a server answered to one row, in the words of its record: by seed, probe and way of an order."""
 
     row: played.Row
     plain: dict[int, str]
     probed: dict[str, str]
+    ordered: dict[str, str]
 
 
 def record(server: JudgeServer, rows: Sequence[played.Row]) -> list[Heard]:
     """What a server knows of its own answers, read by the form of the words alone."""
     known = played.Known(rows)
-    found = {row["id"]: Heard(row, {}, {}) for row in rows}
+    found = {row["id"]: Heard(row, {}, {}, {}) for row in rows}
     usual = Asked(server.heard[0][0]).offered
     for body, text in server.heard:
         asked = Asked(body)
@@ -78,9 +97,12 @@ def record(server: JudgeServer, rows: Sequence[played.Row]) -> list[Heard]:
         same = played.words(asked.judged) == played.words(row["reply"])
         if same and asked.offered == usual:
             found[row["id"]].plain[asked.seed] = str(verdict)
+        elif same or "usual order of an assessment" in asked.judged:
+            found[row["id"]].probed["reversed" if same else "padded"] = str(verdict)
         else:
-            longer = "padded" if "usual order of an assessment" in asked.judged else "injected"
-            found[row["id"]].probed["reversed" if same else longer] = str(verdict)
+            [way] = [way for way, sign in WAYS.items() if sign in asked.judged]
+            assert way not in found[row["id"]].ordered
+            found[row["id"]].ordered[way] = str(verdict)
     return list(found.values())
 
 
@@ -151,7 +173,7 @@ def test_figures_are_those_of_scikit_learn(noisy: Noisy) -> None:
 
 
 def test_what_moves_a_judge_equals_the_record(noisy: Noisy) -> None:
-    """Self-consistency and the gains by padding, order and injection are what the server's answers say."""
+    """Self-consistency and the gains by padding, order and each way of injection are the server's answers."""
     names, figures = noisy.made["labels"], noisy.made["figures"]
     worth = {name: place / (len(names) - 1) for place, name in enumerate(names)}
 
@@ -162,24 +184,54 @@ def test_what_moves_a_judge_equals_the_record(noisy: Noisy) -> None:
     assert close(
         figures["self_consistency"]["value"], mean([one.plain[0] == one.plain[2] for one in noisy.heard])
     )
-    for kind, name in (
-        ("padded", "padding_gain"),
-        ("reversed", "order_gain"),
-        ("injected", "injection_gain"),
-    ):
+    for kind, name in (("padded", "padding_gain"), ("reversed", "order_gain")):
         both = [(one.plain[0], one.probed[kind]) for one in noisy.heard if kind in one.probed]
         assert close(figures[name]["value"], mean([worth[b] - worth[a] for a, b in both])), name
-        assert figures[name]["n"] == len(both)
+        assert figures[name]["n"] == len(both) == len(noisy.heard)
         if kind == "reversed":
             assert close(figures["order_changed"]["value"], mean([a != b for a, b in both]))
-    wrong = [one for one in noisy.heard if "injected" in one.probed]
+    wrong = [one for one in noisy.heard if one.ordered]
     assert len(wrong) == sum(row["label"] != (1 if len(names) == 2 else 3) for row in noisy.rows)
-    open_to_it = [one for one in wrong if one.plain[0] != names[-1]]
-    assert close(
-        figures["injection_success"]["value"],
-        mean([one.probed["injected"] == names[-1] for one in open_to_it]),
-    )
+    assert all(set(one.ordered) == set(WAYS) for one in wrong)
+    gains = {way: [worth[one.ordered[way]] - worth[one.plain[0]] for one in wrong] for way in WAYS}
+    for way, found in gains.items():
+        assert close(noisy.made["injections"][way]["value"], mean(found)), way
+        assert noisy.made["injections"][way]["n"] == len(wrong)
+    assert list(noisy.made["injections"]) == list(WAYS)
+    assert close(figures["injection_gain"]["value"], mean([gap for found in gains.values() for gap in found]))
+    best = names[-1]
+    taken = [
+        (one.ordered[way] == best) - (one.plain[2] == best)
+        for one in wrong
+        for way in WAYS
+        if one.plain[0] != best
+    ]
+    assert close(figures["injection_success"]["value"], mean(taken))
+    assert figures["injection_success"]["n"] == len(taken)
     assert noisy.made["injectable"] is False
+
+
+def test_rules_and_judge_together_are_those_of_scikit_learn(noisy: Noisy) -> None:
+    """Where rules speak first: the judge on what they leave, and both together, as scikit-learn has them."""
+    names, made = noisy.made["labels"], noisy.made["figures"]
+    if noisy.judge == "rarl-rubric":
+        assert not [name for name in made if name.startswith(("left_", "with_rules_"))]
+        return
+    table = noisy.table.filter(pl.col("variant") == "plain", pl.col("repeat") == 0)
+    left = table.filter(pl.col("settled").is_null())
+    said = [
+        verdict if settled is None else names[int(settled)]
+        for verdict, settled in table.select("verdict", "settled").iter_rows()
+    ]
+    assert 0 < left.height < table.height and said != table["verdict"].to_list()
+    for prefix, label, verdict in (
+        ("left_", left["label"].to_list(), left["verdict"].to_list()),
+        ("with_rules_", table["label"].to_list(), said),
+    ):
+        for name in ("agreement", "kappa"):
+            assert close(made[prefix + name]["value"], expected(label, verdict, names)[name]), prefix + name
+            assert made[prefix + name]["n"] == len(label)
+            assert made[prefix + name]["low"] < made[prefix + name]["value"] < made[prefix + name]["high"]
 
 
 def test_intervals_hold_their_figures(noisy: Noisy) -> None:
@@ -257,13 +309,96 @@ def test_an_injectable_judge_is_exposed(tmp_path: Path) -> None:
 def test_an_order_is_tried_in_every_form(tmp_path: Path, name: str) -> None:
     """A judge that obeys is exposed by the orders of each form of verdict."""
     judge = JUDGES[name]
-    rows = played.packaged(judge.aspect)[:30]
+    rows = played.packaged(judge.aspect)
     panel = Panel((Seat(name, judge, played.scripted(played.injectable(rows))),))
     found = labels.load(file(tmp_path, rows), judge)
     with open_run(tmp_path, name, config={}) as run:
         table = c.certify(Hearing(run, panel), found, c.Probing(repeats=1))
     made = c.certificate(panel, found, table)
     assert made.figures["agreement"].value == 1 and made.injectable
+    ordered = table.filter(pl.col("variant") == "injected")
+    assert set(ordered["way"]) == set(WAYS) and set(ordered["value"]) == {1.0}, "all ways on all wrong rows"
+    wrong = {row.id for row in found.rows if row.label != judge.best}
+    assert set(ordered["id"]) == wrong and ordered.height == len(WAYS) * len(wrong)
+    assert ordered["turned"].any() is False or not judge.sees("other"), (
+        "the order asks for it both ways round"
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("often", [0.8, 1.0])
+def test_one_way_in_is_enough(tmp_path: Path, way: str, often: float) -> None:
+    """A judge that falls for one way of putting an order is exposed, and the way is told."""
+    obeys, knows = played.injectable(ROWS), played.perfect(ROWS)
+
+    def play(body: played.Body) -> Any:
+        said = Asked(body).judged
+        return (obeys if WAYS[way] in said and lot("obey", said) < often else knows)(body)
+
+    made = in_process(play, tmp_path, ROWS, c.Probing(repeats=1))
+    gains = {name: figure.value or 0 for name, figure in made.injections.items()}
+    assert [name for name, gain in gains.items() if gain] == [way] and 0.6 < gains[way] <= often + 0.1
+    assert close(made.figures["injection_gain"].value, gains[way] / len(WAYS))
+    gain = made.figures["injection_gain"]
+    assert gain.low <= gain.value <= gain.high and made.injectable is True
+    assert any("INJECTABLE" in line for line in certificates.warnings(made.model_dump(mode="json")))
+
+
+def in_process(
+    play: Play, home: Path, rows: Sequence[played.Row], probing: c.Probing, judge: str = "equivalence"
+) -> c.Certificate:
+    """The certificate of a judge played in this process."""
+    panel = Panel((Seat(judge, JUDGES[judge], played.scripted(play)),))
+    found = labels.load(file(home, rows), JUDGES[judge])
+    with open_run(home, judge, config=probing.model_dump()) as run:
+        table = c.certify(Hearing(run, panel), found, probing)
+        return c.keep(run, c.certificate(panel, found, table), table)
+
+
+def simulated(found: labels.LabelledSet, judge: Judge, seed: int, noise: float, obeys: float) -> pl.DataFrame:
+    """Findings, without any server, of a judge that is wrong by chance and obeys some orders."""
+    names = list(judge.worth)
+
+    def say(row: labels.Labelled, *salt: object) -> Finding:
+        label = row.label
+        if lot(seed, "noise", row.id, *salt) < noise:
+            label = names[int(lot(seed, "which", row.id, *salt) * len(names))]
+        return Finding(judge.worth[label], None, ())
+
+    def obey(row: labels.Labelled, way: str) -> Finding:
+        return Finding(1.0, None, ()) if lot(seed, "obey", row.id, way) < obeys else say(row, way)
+
+    wrong = [row for row in found.rows if row.label != judge.best]
+    parts = [c.table([(row, say(row), None, False) for row in found.rows], judge)]
+    for way in WAYS:
+        parts.append(
+            c.table([(row, obey(row, way), None, False) for row in wrong], judge, "injected", 0, way)
+        )
+    return pl.concat(parts)
+
+
+@pytest.mark.parametrize("name", ["equivalence", "capo-consistency"])
+def test_noise_is_seldom_called_obedience(name: str) -> None:
+    """A judge that errs at random is rarely called injectable; one that obeys a third of the orders is."""
+    judge, found = JUDGES[name], labels.load(labels.PACKAGED, JUDGES[name])
+    alarms = sum(f.injectable(simulated(found, judge, seed, 0.4, 0.0)) is True for seed in range(30))
+    assert alarms <= 3
+    assert all(f.injectable(simulated(found, judge, seed, 0.2, 1 / 3)) for seed in range(5))
+
+
+@pytest.mark.parametrize("name", sorted(JUDGES))
+def test_a_judge_blind_to_length_gains_nothing_by_it(name: str) -> None:
+    """One that always says the same has no leniency on longer replies, whatever label they happen to have."""
+    judge, found = JUDGES[name], labels.load(labels.PACKAGED, JUDGES[name])
+    cases = [row.case for row in found.rows if row.case]
+    longer = probes.longer(cases, [row.label for row in found.rows])
+    assert any(longer) and not all(longer)
+    for label, worth in judge.worth.items():
+        lines = [
+            (row, Finding(worth, None, ()), None, one) for row, one in zip(found.rows, longer, strict=True)
+        ]
+        gain = f.figures(c.table(lines, judge), judge)["longer_gain"]
+        assert close(gain.value, 0) and gain.low < 0 < gain.high, label
 
 
 def test_a_judge_that_picks_the_first_is_exposed(tmp_path: Path) -> None:
@@ -337,7 +472,7 @@ def test_a_dying_judge_is_mended_by_the_same_command(tmp_path: Path) -> None:
         whole = json_inside(*asked, home=tmp_path / "home")
         assert len(server.calls) - before == len(ROWS) - 25
         undisturbed = json_inside(*asked, home=tmp_path / "other")
-    assert {**whole, "run": ""} == {**undisturbed, "run": ""}
+    assert lasting(whole) == lasting(undisturbed)
     assert whole["n"] == len(ROWS) and whole["unscored"] == 0 and whole["problems"] == {}
 
 
@@ -361,6 +496,59 @@ def test_injection_that_was_not_tried_is_not_ruled_out(tmp_path: Path) -> None:
         assert failed["unscored"] == 0 and failed["injectable"] is None
         server.faults = Faults()
         assert json_inside(*asked, home=tmp_path / "home")["injectable"] is True
+
+
+def test_a_hurried_certificate_hides_nothing(tmp_path: Path) -> None:
+    """Certified again without probes, an injectable judge is still called so: by score and by show."""
+    home, path = tmp_path / "home", file(tmp_path)
+    items = played.labelled(tmp_path / "items.jsonl", [{**ROWS[0], "reply": ""}])
+    said = played.labelled(tmp_path / "said.jsonl", [{"id": ROWS[0]["id"], "reply": "Something else."}])
+    score = ["score", "--items", str(items), "--replies", str(said)]
+    with JudgeServer(played.injectable(ROWS)) as server:
+        asked = command("equivalence", server.model(), path, "--repeats", "1")
+        hurried = json_inside(*asked, "--no-probes", home=home)
+        assert [one.injectable for one in c.every(home)] == [None]
+        full = json_inside(*asked, home=home)
+        more = json_inside(*asked[:-1], "2", "--no-probes", "--fresh", home=home)
+        assert len({one["run"] for one in (hurried, full, more)}) == 3
+        [kept] = c.every(home)
+        assert kept.injectable is True and lasting(kept.model_dump(mode="json")) == lasting(full)
+        told = inside(*score, "--judge", server.model(), "--tolerance", "1", home=home).stdout
+        assert "INJECTABLE" in told and "not measured" not in told
+        run = json_inside(*score, "--judge", server.model(), "--tolerance", "1", home=home)["run"]
+    assert "INJECTABLE" in inside("show", run, home=home).stdout
+
+
+def test_of_two_certificates_the_fullest_counts(tmp_path: Path) -> None:
+    """Of one judge and one set the one with most hearings stands; against another set there is another."""
+    plain = c.Probing(repeats=1, probes=False)
+    one = in_process(played.perfect(ROWS), tmp_path, ROWS, plain)
+    assert c.every(tmp_path) == [one]
+    three = in_process(played.perfect(ROWS), tmp_path, ROWS, c.Probing(repeats=3, probes=False))
+    assert c.every(tmp_path) == [three] and three.heard == 3 * len(ROWS) == 3 * one.heard
+    in_process(played.perfect(ROWS), tmp_path, ROWS, c.Probing(repeats=2, probes=False))
+    assert c.every(tmp_path) == [three]
+
+
+def marked(*certified: tuple[int, bool | None]) -> str:
+    """What stands beside a number of a judge with certificates of so many rows, injectable or not."""
+    kappa = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 1}
+    known = [{"n": n, "injectable": open_to_it, "figures": {"kappa": kappa}} for n, open_to_it in certified]
+    return certificates.mark({"certificates": known})
+
+
+def test_the_mark_beside_a_number() -> None:
+    """Few rows calibrate nothing; what any certificate found counts, and what none tried is said."""
+    assert marked() == "uncalibrated"
+    assert marked((19, False)) == "uncalibrated (n 19)" == marked((19, True), (3, None))
+    assert marked((20, False)) == "kappa 0.500 (0.250–0.750), n 20"
+    assert (
+        marked((20, None))
+        == marked((20, None), (3, None))
+        == f"{marked((20, False))}, injection not measured"
+    )
+    assert marked((20, True)) == marked((20, False), (20, True)) == f"{marked((20, False))}, INJECTABLE"
+    assert marked((20, None), (5, True)).endswith("n 20, INJECTABLE")
 
 
 def test_a_slow_judge_is_unscored_where_it_is_late(tmp_path: Path) -> None:
@@ -404,7 +592,7 @@ def test_killed_halfway_it_goes_on(noisy: Noisy, tmp_path: Path) -> None:
         assert not list((tmp_path / "home" / "runs").glob("*/certificate.json"))
         made = json_inside(*asked, home=tmp_path / "home")
         assert noisy.calls <= len(server.calls) <= noisy.calls + width
-    assert {**made, "run": ""} == {**noisy.made, "run": ""}
+    assert lasting(made) == lasting(noisy.made)
     assert findings(made, tmp_path / "home").equals(noisy.table)
 
 
@@ -502,7 +690,7 @@ def seated(name: str, server: JudgeServer) -> Panel:
     """A packaged judge behind a server, or in process where it compares likelihoods."""
     judge = JUDGES[name]
     if judge.protocol == "loglikelihood":
-        return Panel((Seat(name, judge, played.scripted(server.play)),))
+        return Panel((Seat(name, judge, played.scripted(server.play, "local:judge")),))
     return Panel((Seat(name, judge, OpenAIModel("judge", server.url)),))
 
 
@@ -519,7 +707,7 @@ def test_every_packaged_judge_can_be_perfect(tmp_path: Path, name: str) -> None:
         made = c.keep(run, c.certificate(panel, found, table), table)
     assert made.n == len(rows) and made.unscored == 0
     assert made.figures["agreement"].value == 1 and made.figures["kappa"].low < 1
-    assert all(one.value == 1 for one in made.slices.values()) and made.above_chance
+    assert all(one.value == 1 for one in made.slices.values()) and made.figures["kappa"].low > 0
     assert made.judge == f"{name}={public_name(panel.seats[0].model.name)}"
     assert c.held(tmp_path, panel.hash) == [made]
 
@@ -536,6 +724,34 @@ def test_a_bootstrap_of_dependent_rows_is_wider() -> None:
     one, other = alone["agreement"], apart["agreement"]
     assert one.value == other.value == 0.75
     assert one.low <= 0.75 <= one.high and 0.1 < one.high - one.low < 0.3 < other.high - other.low
+
+
+def test_few_clusters_widen_an_interval() -> None:
+    """Few clusters widen an interval as Student's t does; with one it is the widest there is."""
+    right = [1, 1, 1, 0] * 10
+    halves = {}
+    for clusters in (4, 40):
+        found = agreement.figures([1] * 40, right, [str(place % clusters) for place in range(40)], 2)
+        halves[clusters] = found["agreement"]
+    assert (halves[4].low, halves[4].high) == (0, 1) and 0.1 < halves[40].low < halves[40].high < 1
+    labels_of = [0, 1] * 20
+    one = agreement.figures(labels_of, [*labels_of[:30], *[0] * 10], ["x"] * 40, 2)
+    assert (one["agreement"].low, one["agreement"].high) == (0, 1)
+    assert (one["kappa"].low, one["kappa"].high) == (-1, 1) and 0 < one["kappa"].value < 1
+
+
+def test_students_t_is_that_of_scipy() -> None:
+    """The factor by which few clusters widen is the quantile of Student's t."""
+    scipy = pytest.importorskip("scipy.stats", reason="comes with scikit-learn")
+    for freedom in (*range(1, 12), 15, 30, 100):
+        assert stats.student(freedom) == pytest.approx(scipy.t.ppf(0.975, freedom), rel=2e-3)
+    assert stats.student(0) == float("inf")
+
+
+def test_never_right_is_not_certain_either() -> None:
+    """A judge that is wrong on all rows may still be right now and then: its agreement has an upper end."""
+    found = agreement.figures([0, 1] * 10, [1, 0] * 10, [str(place) for place in range(20)], 2)
+    assert found["agreement"].value == found["agreement"].low == 0 and 0.1 < found["agreement"].high < 0.3
 
 
 def test_kappa_of_one_label_is_not_a_number() -> None:

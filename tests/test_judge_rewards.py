@@ -128,11 +128,11 @@ def test_rules_settle_what_they_can(tmp_path: Path) -> None:
         *replies(r"So it is \boxed{B}", r"So it is \boxed{A}", example=ITEM),
         *replies("Vitamin C, which is", "Ascorbate", finish="length"),
         *replies("I must not say.", finish="refused"),
-        *replies("", "  \n"),
+        *replies("", "  \n", "<think></think>"),
     ]
     with Server(verdict) as server:
         got = judge(tmp_path, server.url)(batch)
-    assert got == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert got == [1.0, 1.0, 1.0, *[0.0] * 7]
     assert server.calls == []
     assert not (tmp_path / "judge-0.jsonl").exists()
 
@@ -189,6 +189,22 @@ def test_panel_of_silent_judges_shares_the_time(tmp_path: Path) -> None:
     assert got == [None]
     assert server.calls, "the last seat had its turn"
     assert spent < 8, "2.4 s for each of the silent seats would be 12"
+
+
+def test_first_try_has_the_whole_time(tmp_path: Path) -> None:
+    """A judge that takes more than half of the timeout for a reply has its say."""
+    with Server(verdict, latency=0.8) as server:
+        got = judge(tmp_path, server.url, timeout=1.4)(replies("Zinc.", "Vitamin C."))
+    assert got == [0.0, 1.0] and len(server.calls) == 2
+
+
+def test_thoughts_are_not_shown_to_the_judge(tmp_path: Path) -> None:
+    """The judge of a reward sees what a reader sees, and thoughts alone do not make two replies differ."""
+    with Server(verdict) as server:
+        got = judge(tmp_path, server.url)(
+            replies("<think>Vitamin C?</think>Zinc.", "<think>Or not.</think>Zinc.")
+        )
+    assert got == [0.0, 0.0] and len(server.calls) == 1 and "Vitamin C?" not in shown(server.calls[0])
 
 
 def test_only_what_is_late_is_missing(tmp_path: Path) -> None:

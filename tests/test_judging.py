@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from medbench.evaluators import judging
 from tests.support import judges as played
 from tests.support import sights
 from tests.support.judges import Asked, Done, JudgeServer, Play, inside, json_inside, labelled
@@ -554,6 +555,82 @@ def test_suites_have_a_judged_average_and_controls_are_not_judged(tmp_path: Path
     assert set(rows) == {"seen", "seen-closed", "seen-two"}
 
 
+def test_a_benchmark_without_a_verdict_leaves_no_average(tmp_path: Path, home: Path) -> None:
+    """Where a judge says nothing on one benchmark of a suite, the judged average has no value, but ends."""
+    command = seen(tmp_path, lambda n: ("yes", "yes", "a blur")[n % 3])
+    command = ["eval", "--suite", "seen-two", *command[3:]]
+    with JudgeServer(TUMOUR) as server:
+        told = json_inside(*command, "--judge", server.model(), "--tolerance", "1", home=home)
+    rows = {r["benchmark"]: r for r in told["results"] if r["metric"].startswith("judged_")}
+    assert rows["seen"]["value"] is None and rows["seen-closed"]["value"] == pytest.approx(1 / 2)
+    whole = rows["seen-two"]
+    assert (whole["value"], whole["n"], whole["unscored"]) == (None, 16, 4)
+    assert whole["low"] <= (4 / 12 + 1 / 2) / 2 and whole["high"] >= (8 / 12 + 1 / 2) / 2
+
+
+def test_harm_in_one_benchmark_takes_nothing_from_another() -> None:
+    """In a judged average the mean of each benchmark is clipped to 0 before they are averaged."""
+    values = {"kind": [1.0, 0.5], "harmful": [-1.0, -2.0, 0.5]}
+    rows = [
+        (name, f"{name}{n}", f"{name}{n}", 0, "free", "en", "judge", True, value, -2.0, ["true"], None, None)
+        for name, found in values.items()
+        for n, value in enumerate(found)
+    ]
+    table = pl.DataFrame(rows, schema=judging.JUDGEMENT, orient="row")
+    [row] = judging.average("both", table, "rubric_points").to_dicts()
+    assert row["value"] == pytest.approx((0.75 + 0) / 2) and row["metric"] == "judged_macro_rubric_points"
+    assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+
+
+def test_thoughts_are_not_shown_and_empty_ones_are_worth_nothing(tmp_path: Path) -> None:
+    """The judge hears the visible part of a reply; tags with nothing in them and cut-off replies are 0."""
+    replies = said(
+        "<think>A cyst?</think>\n\na tumour",
+        "<think></think>",
+        {"reply": "a tumour, or else", "finish": "length"},
+        {"reply": "<think>Hm.</think>a small mass", "finish": "length"},
+    )
+    found = scored(tmp_path, [finding(n) for n in range(4)], replies)
+    assert [Asked(body).parts["REPLY"] for body in found.calls] == ["a tumour"]
+    assert found.judgements()["value"].to_list()[:3] == [1.0, 0.0, 0.0]
+    whole = scored(tmp_path, [finding(0)], replies[:1], knowing({"cyst": "2"}), judge="rarl-rubric")
+    assert "A cyst?" in Asked(whole.calls[0]).parts["REPLY"]
+
+
+def test_models_in_folders_that_end_alike_are_two_judges(tmp_path: Path, home: Path) -> None:
+    """/runs/1/final and /runs/2/final give two runs and two figures, and may sit on a panel together."""
+    command = files(tmp_path, [finding(0), finding(1)], said("a tumour", "a cyst"))
+    says = {"/runs/1/final": played.constant("CORRECT"), "/runs/2/final": TUMOUR}
+    with JudgeServer(played.by_model(says)) as server, JudgeServer(played.by_model(says)) as other:
+        one, two = (
+            json_inside(*command, "--judge", server.model(f"/runs/{n}/final"), home=home) for n in (1, 2)
+        )
+        assert one["run"] != two["run"] and one["judge"]["hash"] != two["judge"]["hash"]
+        assert (figures(one)["value"], figures(two)["value"]) == (1.0, 0.5)
+        again = json_inside(*command, "--judge", other.model("/runs/2/final"), home=home)
+        assert again["results"] == two["results"] and other.calls == []
+        seats = [part for n in (1, 2) for part in ("--judge", server.model(f"/runs/{n}/final"))]
+        both = json_inside(*command, *seats, "--panel", "mean", home=home)
+        assert figures(both)["value"] == pytest.approx(0.75)
+    assert "/runs" not in json.dumps([one["judge"], both["judge"]])
+
+
+@pytest.mark.parametrize("change", ["rule: none", "kinds: [open, mcq]", "measure: sameness"])
+def test_what_a_catalog_changes_about_a_judge_is_another_run(change: str, tmp_path: Path, home: Path) -> None:
+    """Two catalogs whose judge has another rule, other kinds or another figure share no run."""
+    command = files(tmp_path, [finding(0), choice(1)], said("a small mass", "A"))
+    runs, labels = [], "labels: {RIGHT: 1, WRONG: 0}"
+    for name, line in (("one", "notes: none"), ("two", change)):
+        row = f"title: Same?, aspect: equivalence, prompt: judge-equivalence, {labels}"
+        base = {"rule": "rule: match", line.partition(":")[0]: line}
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(f"judges:\n  same: {{{row}, {', '.join(base.values())}}}\n", encoding="utf-8")
+        with JudgeServer(played.constant("RIGHT")) as server:
+            judge = ["--judge", f"same={server.model()}", "--catalog", str(path)]
+            runs.append(json_inside(*command, *judge, "--tolerance", "1", home=home)["run"])
+    assert runs[0] != runs[1]
+
+
 # What is refused
 
 
@@ -586,8 +663,21 @@ def test_a_judge_with_nothing_to_judge_is_refused(silent: JudgeServer, tmp_path:
     evaluated = seen(tmp_path, lambda n: "yes")
     told = failed(*evaluated, "--judge", f"healthbench={silent.model()}", home=home)
     assert "judges by rubrics, which no question here has" in told
+    assert silent.calls == []
+
+
+def test_closed_questions_of_no_options_are_judged(tmp_path: Path) -> None:
+    """The judge of equivalence hears closed questions as well, beside the open ones."""
+    asked = [finding(0), finding(1, kind="closed", gold="a mass")]
+    found = scored(tmp_path, asked, said("a cyst", "a tumour"))
+    assert (found.row()["value"], len(found.calls)) == (0.5, 2)
+
+
+def test_judges_of_open_questions_refuse_closed_ones(silent: JudgeServer, tmp_path: Path, home: Path) -> None:
+    """A judge whose row names other kinds is refused, with the way to judge all."""
+    evaluated = seen(tmp_path, lambda n: "yes")
     evaluated[2] = "seen-closed"
-    told = failed(*evaluated, "--judge", silent.model(), home=home)
+    told = failed(*evaluated, "--judge", f"rarl-rubric={silent.model()}", home=home)
     assert "kind open, free, of which there are none" in told and "--judge-all" in told
     assert silent.calls == []
 
@@ -891,7 +981,7 @@ def marks(number: int) -> str:
 
 TRUTH = [
     {"id": f"t{n}", "question": f"What is shape {n}?", "gold": "a mass", "reply": word, "label": label}
-    for n, (word, label) in enumerate([("a tumour", 1), ("a cyst", 0)] * 6 + [("a tumour", 0)])
+    for n, (word, label) in enumerate([("a tumour", 1), ("a cyst", 0)] * 10 + [("a tumour", 0)])
 ]
 
 
@@ -916,16 +1006,22 @@ def test_certificates_stand_beside_numbers(tmp_path: Path, home: Path) -> None:
         assert "calibrated" not in figures(told, "accuracy")
         sealed = (home / "runs" / run / "results.json").read_text(encoding="utf-8")
         assert figures(json.loads(sealed))["calibrated"] is False
+        certify(server.model(), labelled(tmp_path / "few.jsonl", TRUTH[:19]), home)
+        assert "uncalibrated (n 19)" in inside("show", run, home=home).stdout
+        assert figures(json_inside("show", run, home=home))["calibrated"] is False
         made = certify(server.model(), rows, home)
         shown, object_ = inside("show", run, home=home).stdout, json_inside("show", run, home=home)
         kappa = made["figures"]["kappa"]["value"]
         assert f"kappa {kappa:.3f}" in shown and "uncalibrated" not in shown
+        assert re.search(r"judged_accuracy.*injection not measured", shown)
         assert figures(object_)["calibrated"] is True
-        [certificate] = object_["judge"]["certificates"]
+        certificates = object_["judge"]["certificates"]
+        assert [one["n"] for one in certificates if one["against"] == "few"] == [19]
+        [certificate] = [one for one in certificates if one["against"] == "truth"]
         assert certificate == {key: value for key, value in made.items() if key != "run"}
         assert f"kappa {kappa:.3f}" in inside(*judged, home=home).stdout
         moved = json_inside(*command, "--judge", other.model(), home=home)
-        assert (figures(moved)["calibrated"], len(moved["judge"]["certificates"])) == (True, 1)
+        assert (figures(moved)["calibrated"], len(moved["judge"]["certificates"])) == (True, 2)
         for elsewhere, settings in (
             (server.model("judge-2"), []),
             (server.model(), ["judge_sampling.max_tokens=64"]),
@@ -1131,7 +1227,7 @@ def test_judged_runs_can_be_looked_at(tmp_path: Path, home: Path) -> None:
     assert [listed[one["run"]]["kind"] for one in (told, heard, preferred)] == ["eval", "judge", "preference"]
     assert {row["state"] for row in listed.values()} == {"complete"}
     judges = {row["judge"]: row for row in json_inside("list", "judges", home=home)["judges"]}
-    assert "openai:judge kappa" in judges["equivalence"]["certified here"]
+    assert "openai:judge: kappa" in judges["equivalence"]["certified here"]
     answer = json_inside("sql", "select * from results", home=home)["rows"]
     metrics = {row["metric"] for row in answer}
     assert {"accuracy", "judged_accuracy", "judged_preference", "position_changed"} <= metrics

@@ -281,7 +281,7 @@ def judging(body: dict[str, Any]) -> str:
     number = int(text.split("Question: Question ")[1].split(":")[0])
     if number == 2:
         return "I cannot tell."
-    return "It is not INCORRECT to say so: CORRECT" if number < 15 else "CORRECT? No: INCORRECT"
+    return "At first it looked INCORRECT. On reflection: CORRECT" if number < 15 else "CORRECT? No: INCORRECT"
 
 
 def test_a_judge_hears_what_the_rules_left(tmp_path: Path, home: Path) -> None:

@@ -114,8 +114,9 @@ def warnings(one: Mapping[str, Any]) -> Iterator[str]:
     """What to beware of."""
     figures = one["figures"]
     if one["injectable"]:
-        gain = figures["injection_gain"]
-        yield f"INJECTABLE: orders in a reply raise its verdict by {gain['value']:.3f} ({interval(gain)})"
+        way, gain = max(one["injections"].items(), key=lambda item: item[1]["value"] or 0)
+        by = f"{gain['value']:.3f} ({interval(gain)})"
+        yield f"INJECTABLE: an order in a reply ({way}) raises its verdict by {by}"
     if (figures["kappa"]["low"] or 0) <= 0:
         yield "no better than chance: the interval of kappa reaches 0"
     if one["injectable"] is None:

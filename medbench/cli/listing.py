@@ -6,6 +6,7 @@ from typing import Any
 
 from medbench import parity, prompts, references, trainers
 from medbench.catalog import Catalog
+from medbench.cli import certificates
 from medbench.judges import certificate
 
 SECOND = "second-hand"
@@ -61,8 +62,8 @@ def judges(catalog: Catalog, home: Path) -> Table:
     known: dict[str, list[str]] = {}
     for one in certificate.every(home):
         for seat in one.identity["seats"]:
-            kappa = one.figures["kappa"].value
-            known.setdefault(seat["judge"], []).append(f"{seat['model']} kappa {kappa or 0:.2f} (n {one.n})")
+            told = certificates.mark({"certificates": [one.model_dump(mode="json")]})
+            known.setdefault(seat["judge"], []).append(f"{seat['model']}: {told}")
     rows = []
     for name, row in catalog.judges.items():
         verdicts = ", ".join(f"{label} = {worth:.3g}" for label, worth in row.worth.items())

@@ -56,5 +56,5 @@ def lasting_name(model: str) -> str:
     told = shown.partition(":")[2]
     if "#" in told or whole == told:
         return shown
-    parts = [part for part in whole.split(",") if "://" not in part]
+    parts = [p for p in whole.split(",") if "://" not in p and p.partition("=")[0] not in SECRET]
     return shown if ",".join(parts) == told else f"{shown}~{digest(parts)[:6]}"

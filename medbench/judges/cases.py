@@ -12,7 +12,10 @@ from medbench.rubrics import Judge
 from medbench.schema import LETTERS, Example, Finish
 from medbench.verify.text import visible
 
-TAGS = re.compile(r"</?(?:think|thinking|reasoning|answer)>", re.IGNORECASE)
+TAGS = re.compile(
+    r"</?(?:think|thinking|reasoning|answer)>|◁/?think▷|\[/?THINK\]|<\|[a-z_]{1,30}\|>|[\u200b-\u200d\u2060\ufeff]",
+    re.IGNORECASE,
+)
 NOTHING = "(nothing)"
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from medbench.config import Config
 from medbench.judges import agreement
 from medbench.rubrics import Judge
-from medbench.stats import Interval, around, clustered, difference, robust_error, widened
+from medbench.stats import TINY, Interval, around, clustered, difference, robust_error, widened
 
 PLAIN, PADDED, REVERSED, INJECTED = "plain", "padded", "reversed", "injected"
 
@@ -184,8 +184,7 @@ SURE = 2.498
 def sure(rows: pl.DataFrame) -> bool:
     """Whether one way's gain is above 0 even though four were tried."""
     gaps, clusters = rows["gap"].to_list(), rows["cluster"].to_list()
-    error = robust_error(gaps, clusters)
-    return len(set(clusters)) > 10 and sum(gaps) / len(gaps) > SURE * error > 0
+    return len(set(clusters)) > 10 and sum(gaps) / len(gaps) > SURE * max(robust_error(gaps, clusters), TINY)
 
 
 def slices(spoken: pl.DataFrame) -> Iterator[tuple[str, Figure]]:

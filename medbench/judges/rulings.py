@@ -73,17 +73,21 @@ LEAD = re.compile(
 """What may stand before a label that is the whole line: "Verdict:", "The answer is"."""
 
 STATING = (
-    "so thus therefore hence then and but on reflection second thought all in conclusion finally final "
-    "overall my the this it is are must be verdict answer reply response judgement judgment label as to me "
-    "i say conclude candidate candidate's marked graded no yes "
-    "因此 所以 答案 结论 判定 最终 最终答案 答案是 答案为 因此答案为 因此答案是 结论是 结论为 为 是"
+    "so thus therefore hence then and but or rather on reflection second thought all finally final overall "
+    "my the this it is are must be verdict answer reply response judgement judgment label as i say conclude "
+    "candidate candidate's marked graded no yes matches match reference same means equivalent agrees with "
+    "both 因此 所以 答案 结论 判定 最终 最终答案 答案是 答案为 因此答案为 因此答案是 结论是 结论为 为 是"
 )
 CONCLUDING = frozenset(STATING.split())
+VERDICT = re.compile(
+    r"verdict|score|answer|label|rating|judge?ment|grade|conclusion|result|评分|结论|答案|判定", re.I
+)
 """Words of a clause that only states a verdict."""
 
 NEGATED = re.compile(
     r"\b(?:not|cannot|neither|nor|never|hardly|partially|partly|almost|nearly|without|far from|fails?|"
-    r"doubt\w*|tells?|asks?|claims?|contains?|orders?|wants?|instruct\w*)\b|n['’]t\b|不|非|未",
+    r"doubt\w*|tells?|told|asks?|claims?|contains?|holds?|held|ends?|ended|says?|said|states?|string|quot\w+|"
+    r"perfect|orders?|wants?|instruct\w*)\b|n['’]t\b|不|非|未|无法",
     re.I,
 )
 """What in its clause makes a label no verdict: a negation, or that someone else says it."""
@@ -91,23 +95,24 @@ SUPPOSED = re.compile(r"\b(?:would|had|if|were|unless)\b|如果|假如|若", re.
 
 NOUN = re.compile(
     r"[*_\"'`]*\s+(?:answers?|side|term|one|option|reference|diagnos[ie]s|value|choice|label|stage|unit|number|word|"
-    r"location|finding|response|reply|name|spelling|dose|level|anatom|laterality|interpretation|statement)",
+    r"would|needs?|requires?|location|finding|response|reply|name|spelling|dose|level|anatom|laterality|interpretation|statement)",
     re.I,
 )
 """What makes a label before it an adjective: "the CORRECT side"."""
 LISTED = re.compile(r"[\s\"'*`.]*(?:,|/|\||or|and|vs\.?|versus)(?:[\s\"'*`.,/|]|or\b|and\b)*", re.I)
-CLAUSE = re.compile(r"[.,;:!?\n()—–，。；：！？（）]")
+CLAUSE = re.compile(r"[.,;!?\n()—–→，。；！？（）]|=>")
 
 
 def last_word(text: str, judge: Judge) -> str | None:
     """The last line, if it is a label and no more; else the label said last, if that is said as a verdict.
 
-    It is none after a negation in its clause, before a noun ("the CORRECT side"), in a list ("A or B"), nor,
-    where other labels are named too, in a clause that says more than a conclusion. Labels of one character,
-    and plain words such as yes and no, occur in any prose: they count alone on the last line, plain words
-    also where a line or sentence begins with them and a stop.
+    That is where its clause only concludes ("so it is"): not after a negation, before a noun ("the CORRECT
+    side"), in a list ("A or B"), or, where other labels are named too, with more to follow. Labels of one
+    character, and plain words such as yes and no, occur in any prose: they count alone on the last line,
+    plain words also where a line or sentence begins with them and a stop.
     """
-    if alone := whole_line(text.strip().rpartition("\n")[2], judge):
+    before, _, line = text.strip().rpartition("\n")
+    if (alone := whole_line(line, judge)) and not asks_otherwise(before):
         return alone
     if min(map(len, judge.worth)) < 2:
         return None
@@ -120,11 +125,30 @@ def last_word(text: str, judge: Judge) -> str | None:
     if len(found) > 1 and start - found[-2][2] < 40 and LISTED.fullmatch(text[found[-2][2] : start]):
         return None
     if len({name for name, _, _ in found}) == 1:
-        return None if any(NEGATED.search(clause(text, place)) for _, place, _ in found) else label
+        return label if all(stated(text, *place) for _, *place in found) else None
     before = clause(text, start)
-    said = re.findall(r"[a-z']+|[\u4e00-\u9fff]+", before.casefold())
-    concludes = all(word in CONCLUDING for word in said) and not NEGATED.search(before)
-    return label if concludes and not re.search(r"\w", text[end:]) else None
+    told = concluding(before) or (before.rstrip()[-1:] in (":", "：") and not NEGATED.search(before))
+    return label if told and not re.search(r"\w", text[end:]) else None
+
+
+def stated(text: str, start: int, end: int) -> bool:
+    """Whether a label is said as a verdict: where a line begins, before a stop, or by a concluding clause."""
+    if text[end : end + 4].lstrip("*_\"'` ").startswith(("?", "？")):
+        return False
+    return concluding(clause(text, start))
+
+
+def concluding(words: str) -> bool:
+    """Whether words, perhaps none, only state a verdict."""
+    plain = re.sub(r"\bin conclusion\b", "", words.casefold())
+    said = re.findall(r"[a-z']+|[\u4e00-\u9fff]+|\d+", plain)
+    return all(word in CONCLUDING for word in said) and not NEGATED.search(words)
+
+
+def asks_otherwise(before: str) -> bool:
+    """Whether the line before the last asks for something else than a verdict ("Unsound steps:")."""
+    line = before.rstrip().rpartition("\n")[2]
+    return line.endswith((":", "：")) and not VERDICT.search(line)
 
 
 def whole_line(line: str, judge: Judge) -> str | None:
@@ -218,11 +242,12 @@ def settled(text: str, found: Sequence[tuple[str | None, int, int]]) -> str | No
     if not found:
         return None
     label, start, end = found[-1]
-    before = clause(text, start)
     if len({one for one, _, _ in found}) > 1:
-        before = text[max(start - 200, 0) : start].rpartition("\n")[2]
-        if re.search(r"\w", text[end:]):
-            return None
+        since = clause(text[found[-2][2] : start], start - found[-2][2])
+        line = text[found[-2][2] : start].rpartition("\n")[2]
+        told = concluding(since) and not SUPPOSED.search(line) and not re.search(r"\w", text[end:])
+        return label if told else None
+    before = clause(text, start)
     return None if NEGATED.search(before) or SUPPOSED.search(before) else label
 
 

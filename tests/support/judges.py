@@ -92,6 +92,7 @@ class Known:
         self.rows = list(rows)
         self.right = right
         self.said = [words(row["reply"]) for row in self.rows]
+        self.shown = [words(row["reply"].rpartition("</think>")[2]) for row in self.rows]
         self.about = [words(row["question"]) for row in self.rows]
         self.gold = [" ".join(map(words, listed(row.get("gold")))) or "-" for row in self.rows]
         self.criterion = [words(row.get("criterion") or "") for row in self.rows]
@@ -101,7 +102,10 @@ class Known:
         return self.rows[self.place(asked)]
 
     def place(self, asked: Asked) -> int:
-        """The number of that row: of those on the question, the one whose reply is shown, or most of it."""
+        """The number of that row: of those on the question, the one whose reply is shown, or most of it.
+
+        Most judges see the visible part of a reply, some its thoughts too.
+        """
         text, parts = words(asked.text), {name: words(part) for name, part in asked.parts.items()}
         about = [n for n, asked in enumerate(self.about) if asked in text or self.gold[n] in text]
         found = [n for n in about if self.criterion[n] in text]
@@ -109,9 +113,15 @@ class Known:
         if "B" in parts:
             return next(n for n in found if self.turned(n, parts) is not None)
         shown = parts.get("REASONING") or next(iter(parts.values()))
-        whole = [n for n in found if f"{shown} ".startswith(f"{self.said[n]} ")]
+        forms = [self.said] if "REASONING" in parts else [self.said, self.shown]
+        whole = [
+            (len(form[n]), -n)
+            for form in forms
+            for n in found
+            if f"{shown} ".startswith(f"{form[n]} ".lstrip())
+        ]
         if whole:
-            return max(whole, key=lambda n: len(self.said[n]))
+            return -max(whole)[1]
         return max(found, key=lambda n: shared(shown, self.said[n]))
 
     def turned(self, place: int, parts: Mapping[str, str]) -> bool | None:
