@@ -309,7 +309,7 @@ def test_a_long_reply_is_read_in_time(name: str, text: str) -> None:
 # What a judge is asked
 
 TOKENS = re.compile(r"<[|｜]|[|｜]>|</?s>|<(?:bos|eos|pad|(?:start|end)_of_turn)>|\[/?INST\]", re.IGNORECASE)
-RUNS = re.compile(r"[<＜‹〈]{3}|[>＞›〉]{3}|[\u200b-\u200d\u2060\ufeff]")
+RUNS = re.compile(r"[<＜‹〈《«❮⟨]{3}|[>＞›〉》»❯⟩]{3}|[\u00ad\u034f\u200b-\u200f\u2060-\u2064\ufeff]")
 """What is taken for a mark, or hides in one."""
 HOSTILE = [
     *("{gold}", "{labels}", "{reply}", "{question}", "{0}", "{{", "}}", "<", ">", "<<<", ">>>"),
@@ -358,7 +358,7 @@ def hostile(reply: str) -> Case:
 
 def solid(text: str) -> str:
     """A text without blanks and characters that nobody sees."""
-    return re.sub(r"[\s\u200b-\u200d\u2060\ufeff]", "", text)
+    return re.sub(r"[\s\u00ad\u034f\u200b-\u200f\u2060-\u2064\ufeff]", "", text)
 
 
 @settings(max_examples=400)
