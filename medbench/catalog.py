@@ -6,7 +6,7 @@ never changes its meaning.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -120,7 +120,7 @@ class Catalog:
     benchmarks: dict[str, Benchmark]
     suites: dict[str, Suite]
     datasets: dict[str, Dataset]
-    judges: dict[str, Judge]
+    judges: dict[str, Judge] = field(default_factory=dict)
 
     @classmethod
     def load(cls, extra: Sequence[Path] = ()) -> "Catalog":

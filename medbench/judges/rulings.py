@@ -79,10 +79,12 @@ STATING = (
     "both 因此 所以 答案 结论 判定 最终 最终答案 答案是 答案为 因此答案为 因此答案是 结论是 结论为 为 是"
 )
 CONCLUDING = frozenset(STATING.split())
-VERDICT = re.compile(
-    r"verdict|score|answer|label|rating|judge?ment|grade|conclusion|result|评分|结论|答案|判定", re.I
-)
 """Words of a clause that only states a verdict."""
+VERDICT = re.compile(
+    r"verdict|score|answer|label|rating|judge?ment|grade|conclusion|result|decision|assessment|evaluation|"
+    r"评分|结论|答案|判定",
+    re.I,
+)
 
 NEGATED = re.compile(
     r"\b(?:not|cannot|neither|nor|never|hardly|partially|partly|almost|nearly|without|far from|fails?|"
