@@ -1,6 +1,7 @@
 """The image room: what is stored of any file, what never is, and that no file can break it."""
 
 import base64
+import functools
 import hashlib
 import io
 import json
@@ -185,8 +186,9 @@ def test_no_file_keeps_a_secret(store: Store) -> None:
         assert set(decoded(stored).info) <= told, name
 
 
+@functools.cache
 def profile(space: str) -> bytes:
-    """A colour profile."""
+    """A colour profile; one and the same, since it holds the second it was made in."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
 
 
