@@ -1,7 +1,7 @@
 """Wording sent to models: reads `prompts.yaml`, turns an Example into chat messages."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -115,6 +115,21 @@ def apart(mark: re.Match[str]) -> str:
     )
 
 
+def messages(
+    prompt: Prompt, values: Mapping[str, str], images: Sequence[str] = ()
+) -> tuple[dict[str, Any], ...]:
+    """The chat messages of a prompt with its placeholders filled, the images before the text."""
+    text = fill(prompt.user, values).strip()
+    shown = [{"type": "image", "sha256": image} for image in images]
+    return worded(prompt, [*shown, {"type": "text", "text": text}] if shown else text)
+
+
+def worded(prompt: Prompt, content: Any) -> tuple[dict[str, Any], ...]:
+    """What the user says, after what the prompt tells the system, if it does."""
+    user = {"role": "user", "content": content}
+    return (user,) if prompt.system is None else ({"role": "system", "content": prompt.system}, user)
+
+
 def asked(prompt: Prompt, kind: Kind, lang: str) -> str:
     """What a prompt asks for in a question of some kind and language."""
     for name in (f"{kind}.{lang}", kind, f"other.{lang}", "other"):
@@ -142,10 +157,7 @@ def render(prompt: Prompt, example: Example) -> tuple[dict[str, Any], ...]:
     ask = fill(asked(prompt, example.kind, example.lang), values)
     listed = f"\n\n{values['options']}" if lines else ""
     text = fill(prompt.user, {**values, "ask": ask, "listed": listed}).strip()
-    user = {"role": "user", "content": list(parts(text, example.images)) if example.images else text}
-    if prompt.system is None:
-        return (user,)
-    return ({"role": "system", "content": prompt.system}, user)
+    return worded(prompt, list(parts(text, example.images)) if example.images else text)
 
 
 def parts(text: str, images: tuple[str, ...]) -> Iterator[dict[str, str]]:

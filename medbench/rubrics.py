@@ -19,10 +19,9 @@ from medbench.schema import Kind
 Form = Literal["word", "boxed", "answer", "json"]
 Rule = Literal["match", "span", "none"]
 
-GOLDS = ("gold", "criterion")
-"""Placeholders that tell what is right."""
 SHOWN = (
-    *GOLDS,
+    "gold",
+    "criterion",
     "question",
     "listed",
     "context",
@@ -34,6 +33,7 @@ SHOWN = (
     "labels",
     "levels",
 )
+"""Placeholders of a judge's prompt."""
 
 
 class Judge(Config):

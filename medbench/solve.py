@@ -4,7 +4,7 @@ Builders (difficulty) and evaluators (accuracy) both stand on this. Verdicts are
 questions, so a question without an answer is a row with status `error`, never a missing row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Literal
@@ -67,6 +67,13 @@ class Tally:
             tokens_out=self.tokens_out + reply.tokens_out,
             cost=self.cost + cost,
         )
+
+
+def summed(name: str, tallies: Iterable[Tally]) -> Tally:
+    """Several tallies as one under a name."""
+    names = ("total", "done", "resumed", "scored", "correct", "failed", "tokens_in", "tokens_out", "cost")
+    every = list(tallies)
+    return Tally(name, **{one: sum(getattr(tally, one) for tally in every) for one in names})
 
 
 Progress = Callable[[Tally], None]

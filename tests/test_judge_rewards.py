@@ -596,6 +596,7 @@ def test_identity_of_a_judge_is_what_decides_its_verdicts(tmp_path: Path) -> Non
         assert marks(recipe(setting)) == same, setting
     for setting in (
         f"{key}.model={AT.replace('judge', 'other')}",
+        f"{key}.model={AT.replace('judge', '/runs/1/judge')}",
         f"{key}.model=[{AT}, {AT.replace('judge', 'other')}]",
         f"{key}.panel=mean",
         "rewards.judge:capo-consistency=0.25",

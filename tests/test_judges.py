@@ -303,7 +303,16 @@ def test_the_last_verdict_counts(data: st.DataObject, name: str, thoughts: list[
 def test_a_long_reply_is_read_in_time(name: str, text: str) -> None:
     """A judge that loops until its limit does not hold up the run that reads it."""
     with seconds_of_cpu(5, text[:20]):
-        ruling(JUDGES[name], text)
+        found = ruling(JUDGES[name], text)
+    assert found.label == {'{"score": 3} ' * 5_000: "3"}.get(text)
+
+
+def test_a_pair_is_shown_without_thoughts() -> None:
+    """Of two replies the judge sees what a reader sees, of both alike."""
+    (made,) = cases(
+        JUDGES["preference"], EXAMPLE, "<think>Left?</think>The liver", other="<think>Hm.</think>The spleen"
+    )
+    assert (made.reply, made.other) == ("The liver", "The spleen")
 
 
 # What a judge is asked

@@ -3,11 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from medbench import prompts
 from medbench.builders.context import Context
 from medbench.errors import MedbenchError
-from medbench.inference.types import Message, Model, Reply, Request
-from medbench.prompts import Prompt
+from medbench.inference.types import Model, Reply, Request
 from medbench.schema import Verdict
 from medbench.solve import Tally
 
@@ -44,13 +42,3 @@ def refuse_failures(role: str, errors: Sequence[str | None], most: float) -> Non
             "repeat the command: it asks only for these again (not asked: the server was down, or --max-cost "
             "was reached)",
         )
-
-
-def messages(prompt: Prompt, values: dict[str, str], images: tuple[str, ...] = ()) -> tuple[Message, ...]:
-    """The chat messages of a prompt with its placeholders filled, the images before the text."""
-    text = prompts.fill(prompt.user, values).strip()
-    shown = [{"type": "image", "sha256": image} for image in images]
-    user: Message = {"role": "user", "content": [*shown, {"type": "text", "text": text}] if shown else text}
-    if prompt.system is None:
-        return (user,)
-    return ({"role": "system", "content": prompt.system}, user)

@@ -76,7 +76,7 @@ def request(example: Example, sampling: Sampling) -> Request:
     """The request that shows the auditor a question with its image and reference."""
     asked = f"{example.context}\n\n{example.question}" if example.context else example.question
     values = {"question": prompts.inert(asked), "gold": prompts.inert(" / ".join(example.gold))}
-    shown = asking.messages(prompts.named(PROMPT, "auditor"), values, example.images)
+    shown = prompts.messages(prompts.named(PROMPT, "auditor"), values, example.images)
     return Request(example.id, shown, sampling)
 
 

@@ -17,11 +17,11 @@ from medbench import prompts, taxonomy
 from medbench.adapters import defects
 from medbench.adapters.orders import lettered, turned
 from medbench.builders import strict
-from medbench.builders.asking import messages
 from medbench.builders.leaks import within, words
 from medbench.builders.strict import Unusable
 from medbench.config import Config
 from medbench.inference.types import Reply, Request, Sampling, kind_of_fault
+from medbench.prompts import messages
 from medbench.schema import LETTERS, Example
 
 COPIED = 8

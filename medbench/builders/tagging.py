@@ -10,10 +10,10 @@ import polars as pl
 
 from medbench import prompts, taxonomy
 from medbench.builders import strict
-from medbench.builders.asking import messages
 from medbench.builders.strict import Unusable
 from medbench.config import Config
 from medbench.inference.types import Reply, Request, Sampling
+from medbench.prompts import messages
 from medbench.schema import LETTERS, Example
 from medbench.taxonomy import Tag
 

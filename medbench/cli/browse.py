@@ -100,10 +100,13 @@ def diff(
     """
     if judge or reuse_verdicts or settings or panel != "majority":
         from medbench.cli import preference
+        from medbench.config import override
+        from medbench.inference import Options
 
         known, place = o.catalog_of(catalog), o.place_of(home, mirror, lock)
-        how = {"concurrency": concurrency, "timeout": timeout, "retries": retries, "fresh": fresh}
-        by = preference.judging(judge, panel, reuse_verdicts, settings, known, place, how)
+        running, drawn = Options(concurrency, timeout, retries), override({}, settings or ())
+        by = o.judging_of(judge, panel, False, reuse_verdicts, known, place.home, running, drawn, pairs=True)
+        assert by is not None  # without a judge the options are refused
         paying = o.purse_of(price, max_cost)
         return preference.of(first, second, by, known, place, paying, fresh, tolerance, json_out)
     return compared(first, second, home, json_out)

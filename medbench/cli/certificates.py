@@ -1,7 +1,7 @@
 """What is said of judges: a certificate in full, and the few words beside a judged number."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,10 @@ def warnings(one: Mapping[str, Any]) -> Iterator[str]:
 
 def mark(judged: Mapping[str, Any]) -> str:
     """The few words beside a judged number: kappa on most rows, or that there is no certificate."""
+    from medbench.judges.certificate import enough
+
     known = judged["certificates"]
-    if not calibrated(known):
+    if not enough(known):
         few = max((one["n"] for one in known), default=0)
         return f"uncalibrated (n {few})" if few else "uncalibrated"
     best = max(known, key=lambda one: one["n"])
@@ -140,13 +142,6 @@ def mark(judged: Mapping[str, Any]) -> str:
     return told if any(one["injectable"] is False for one in known) else f"{told}, injection not measured"
 
 
-def calibrated(known: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether one of a judge's certificates rests on rows enough."""
-    from medbench.judges.certificate import ENOUGH
-
-    return any(one["n"] >= ENOUGH for one in known)
-
-
 def beside(judged: Mapping[str, Any]) -> None:
     """A line on who judged what, one on how a panel agreed, and one for each certificate."""
     verdicts = f"{judged['put']:,} replies put to it" if judged["put"] != 1 else "1 reply put to it"
@@ -154,13 +149,17 @@ def beside(judged: Mapping[str, Any]) -> None:
     typer.echo(f"judge: {judged['judge']}, {verdicts}, {judged['unscored']:,} without a verdict{reused}")
     if split := judged["disagreement"]:
         typer.echo(f"the panel disagrees on {split['value']:.3f} ({interval(split)}) of {split['n']:,}")
-    if not judged["certificates"]:
+    if mark(judged).startswith("uncalibrated"):
         typer.echo(
-            "judged numbers are uncalibrated: no certificate says how far this judge agrees with labels; "
-            "medbench judge certify measures it"
+            "judged numbers are uncalibrated: no certificate on rows enough says how far this judge agrees "
+            "with labels; medbench judge certify measures it"
         )
     for one in judged["certificates"]:
         typer.echo(f"certificate: {line(one)}")
+
+
+LINE = ("agreement", "kappa", "balanced_f1", "with_rules_kappa", "injection_gain")
+"""Figures that one line tells."""
 
 
 def line(one: Mapping[str, Any]) -> str:
@@ -168,21 +167,14 @@ def line(one: Mapping[str, Any]) -> str:
     figures = one["figures"]
     told = [
         f"{name} {render.cell(figures[name]['value'])} ({interval(figures[name])})"
-        for name in told_of(figures)
+        for name in LINE
+        if name in figures
     ]
     rows = f"n {one['n']:,}, {one['unscored']:,} unscored"
     constant = render.cell(one["constant"].get("agreement"))
     order = "injection not measured" if one["injectable"] is None else "INJECTABLE" * one["injectable"]
     last = "; ".join(part for part in (f"constant judge {constant}", order) if part)
     return f"{one['date']}, {one['against']}@{one['against_hash']}, {rows}: {', '.join(told)}; {last}"
-
-
-LINE = ("agreement", "kappa", "balanced_f1", "with_rules_kappa", "injection_gain")
-
-
-def told_of(figures: Mapping[str, Any]) -> Sequence[str]:
-    """The figures that one line tells."""
-    return [name for name in LINE if name in figures]
 
 
 def refuse_silence(unscored: int, asked: int, tolerance: float) -> None:

@@ -1,12 +1,11 @@
 """`medbench diff RUN RUN --judge`: which of two runs a judge prefers."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from medbench.cli import certificates, render
-from medbench.cli import options as o
 from medbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,26 +13,6 @@ if TYPE_CHECKING:
     from medbench.evaluators.hearings import Preferred
     from medbench.evaluators.judging import Judging
     from medbench.inference.purse import Purse
-
-
-def judging(
-    specs: list[str] | None,
-    verdict: str,
-    reuse: bool,
-    settings: list[str] | None,
-    known: "Catalog",
-    place: "Place",
-    how: dict[str, Any],
-) -> "Judging":
-    """The judges of pairs that the options name."""
-    from medbench.config import override
-    from medbench.inference import Options
-
-    running = Options(how["concurrency"], how["timeout"], how["retries"])
-    drawn = override({}, settings or ())
-    found = o.judging_of(specs, verdict, False, reuse, known, place.home, running, drawn, pairs=True)
-    assert found is not None
-    return found
 
 
 def of(

@@ -22,10 +22,10 @@ from medbench.evaluators.metrics import macro, summarise
 from medbench.evaluators.sensitivity import Report, glance
 from medbench.inference.purse import Purse
 from medbench.inference.types import Model, Sampling
-from medbench.judges.certificate import ENOUGH
+from medbench.judges.certificate import enough
 from medbench.runs import Run, open_run
 from medbench.schema import Example
-from medbench.solve import Asking, Progress, Protocol, Tally, silent, solve
+from medbench.solve import Asking, Progress, Protocol, Tally, silent, solve, summed
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,7 @@ class Evaluated:
 
 def with_judge(told: Mapping[str, Any], judged: Mapping[str, Any]) -> dict[str, Any]:
     """The object of a run with who judged; each judged figure says whether the judge has a certificate."""
-    enough = any(one["n"] >= ENOUGH for one in judged["certificates"])
-    mark = {"judge": judged["judge"], "calibrated": enough}
+    mark = {"judge": judged["judge"], "calibrated": enough(judged["certificates"])}
     rows = [row | mark if row["metric"].startswith("judged_") else row for row in told["results"]]
     return {**told, "results": rows, "judge": dict(judged)}
 
@@ -232,7 +231,7 @@ def evaluate(
         judged = judging_of(run, tasks, verdicts, purse, progress)
         results = [*figures(tasks, verdicts), *averages(config, tasks, verdicts)]
         results += [judged.results, *judged_averages(config, tasks, judged)] if judged else []
-        tally = summed([*(tally for _, tally in parts), *([judged.tally] if judged else [])])
+        tally = summed("all", [*(tally for _, tally in parts), *([judged.tally] if judged else [])])
         plainly = [task for task in tasks if not task.control]
         asked = ((verdicts[task.stage], by_id(task)) for task in plainly)
         reading = glance(asked) if written(config) else None
@@ -333,12 +332,6 @@ def measure(
         run, model, examples=examples, asking=asking, stage=task.stage, purse=purse, progress=watch
     )
     return verdicts, last
-
-
-def summed(tallies: Sequence[Tally]) -> Tally:
-    """One tally over all benchmarks."""
-    names = ("total", "done", "resumed", "scored", "correct", "failed", "tokens_in", "tokens_out", "cost")
-    return Tally("all", **{name: sum(getattr(tally, name) for tally in tallies) for name in names})
 
 
 def dropped_of(tasks: Sequence[Task]) -> dict[str, dict[str, int]]:

@@ -18,9 +18,9 @@ from medbench.evaluators import plain, with_judge
 from medbench.evaluators.judging import Bench, Judged, Judging, figure, refuse_idle
 from medbench.evaluators.scoring import Scored, regrade
 from medbench.inference.purse import Purse
-from medbench.judges import Case, Finding, Hearing
-from medbench.judges.cases import golds, listed
+from medbench.judges import Finding, Hearing, cases
 from medbench.judges.panel import paired
+from medbench.judges.probes import swapped
 from medbench.runs import open_run
 from medbench.schema import RESULT, Example
 from medbench.solve import Progress, silent
@@ -149,10 +149,10 @@ def pairs_of(
     ]
     both = [example for key, example in examples.items() if key in said[0] and key in said[1]]
     differ = [example for example in both if said[0][example.id].strip() != said[1][example.id].strip()]
-    cases = [pair(example, said[1][example.id], said[0][example.id]) for example in differ]
-    turned = [pair(example, said[0][example.id], said[1][example.id]) for example in differ]
-    found = hearing.hear(f"{name} pairs", cases)
-    again = hearing.hear(f"{name} pairs, turned", turned)
+    judge = hearing.panel.judge
+    made = [cases(judge, one, said[1][one.id], other=said[0][one.id])[0] for one in differ]
+    found = hearing.hear(f"{name} pairs", made)
+    again = hearing.hear(f"{name} pairs, turned", [swapped(case) for case in made])
     verdict = {example.id: paired(*two) for example, *two in zip(differ, found, again, strict=True)}
     tie = (Finding(0.5, None, ()), False)
     rows = []
@@ -161,18 +161,6 @@ def pairs_of(
         asked = example.id in verdict
         rows.append((name, example.id, example.cluster, finding.value, asked, changed, finding.problem))
     return pl.DataFrame(rows, schema=PAIR, orient="row")
-
-
-def pair(example: Example, reply: str, other: str) -> Case:
-    """Two replies to one question."""
-    return Case(
-        example.question,
-        reply,
-        gold=golds(example),
-        options=listed(example),
-        context=example.context or "",
-        other=other,
-    )
 
 
 def preferences(pairs: pl.DataFrame) -> Iterator[dict[str, Any]]:

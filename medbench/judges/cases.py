@@ -1,7 +1,6 @@
 """What is put to a judge: a question, its gold, and what was replied, as inert text."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -44,10 +43,13 @@ class Case:
         return f"case/{digest(list(vars(self).items()))}"
 
 
-def cases(judge: Judge, example: Example, reply: str, finish: Finish = "stop") -> list[Case]:
+def cases(
+    judge: Judge, example: Example, reply: str, finish: Finish = "stop", *, other: str = ""
+) -> list[Case]:
     """What a judge must be asked about a reply: one case, or one for each criterion of the example.
 
-    A judge that sees reasoning and answer apart is asked nothing where no answer can be read.
+    A judge that sees reasoning and answer apart is asked nothing where no answer can be read. `other` is the
+    second reply, for a judge of pairs.
     """
     answer = ""
     if judge.sees("answer"):
@@ -63,6 +65,7 @@ def cases(judge: Judge, example: Example, reply: str, finish: Finish = "stop") -
         whole=reply if judge.sees("whole") else "",
         reasoning=reasoned(reply) if judge.sees("reasoning") else "",
         answer=answer,
+        other=seen(other),
     )
     if not judge.sees("criterion"):
         return [case]
@@ -134,7 +137,7 @@ def messages(judge: Judge, case: Case, *, reverse: bool = False) -> tuple[Messag
     values["context"] = f"{values['context']}\n\n" if case.context else ""
     values["listed"] = prompts.inert("\n".join(["", *case.options])) if case.options else ""
     values |= {"labels": spoken(labels), "levels": "\n".join(levels)}
-    return tuple(prompted(judge, values))
+    return prompts.messages(judge.wording, values)
 
 
 def spoken(labels: list[str]) -> str:
@@ -144,10 +147,3 @@ def spoken(labels: list[str]) -> str:
     ('A, B or TIE', '1 or 0')
     """
     return " or ".join([", ".join(labels[:-1]), labels[-1]])
-
-
-def prompted(judge: Judge, values: Mapping[str, str]) -> list[Message]:
-    """The wording of a judge, filled in one pass: what stands in a value is never looked at again."""
-    wording = judge.wording
-    system: list[Message] = [{"role": "system", "content": wording.system}] if wording.system else []
-    return [*system, {"role": "user", "content": prompts.fill(wording.user, values).strip()}]

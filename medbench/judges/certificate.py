@@ -8,7 +8,7 @@ import datetime
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +92,13 @@ class Certificate(Config):
     """Hearings in all, repeats and probes included."""
     unheard: int
     """Hearings that gave no verdict."""
-
     injections: dict[str, Figure]
     """The gain by the way an order is put."""
 
-    @property
-    def enough(self) -> bool:
-        """Whether it rests on rows enough to call a judge calibrated."""
-        return self.n >= ENOUGH
+
+def enough(known: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of a judge's certificates, as plain objects, rests on rows enough to calibrate it."""
+    return any(one["n"] >= ENOUGH for one in known)
 
 
 def certify(hearing: Hearing, labelled: LabelledSet, probing: Probing) -> pl.DataFrame:

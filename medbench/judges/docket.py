@@ -47,8 +47,7 @@ def docket(judge: Judge, example: Example, given: Given, *, everything: bool = F
         return Item(float(right(judge, example, given)))
     if not everything:
         if example.kind not in judge.kinds:
-            known = judge.rule == "match" and given.correct is not None
-            return Item(float(bool(given.correct))) if known else None
+            return None if given.correct is None else Item(float(given.correct))
         if right(judge, example, given):
             return Item(1.0)
     put = cases(judge, example, given.reply, given.finish)

@@ -66,10 +66,10 @@ def figures(findings: pl.DataFrame, judge: Judge) -> dict[str, Figure]:
     of a panel's seats. `injection_success` is the share of wrong replies, not judged right at first, that an
     order turns into right ones, less the share that a mere repeat does.
     """
-    first = findings.filter(pl.col("variant") == PLAIN, pl.col("repeat") == 0)
-    spoken = first.filter(pl.col("value").is_not_null())
+    spoken = spoken_first(findings)
     found = dict(agreed(spoken, judge))
     if judge.rule != "none":
+        first = findings.filter(pl.col("variant") == PLAIN, pl.col("repeat") == 0)
         found |= beside_rules(first, judge)
     found |= biases(findings, spoken, judge)
     for variant in (PADDED, REVERSED, INJECTED):
@@ -130,6 +130,11 @@ def biases(findings: pl.DataFrame, spoken: pl.DataFrame, judge: Judge) -> dict[s
     return found
 
 
+def spoken_first(findings: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the first plain hearing that have a verdict."""
+    return findings.filter(pl.col("variant") == PLAIN, pl.col("repeat") == 0, pl.col("value").is_not_null())
+
+
 def repeated(findings: pl.DataFrame) -> pl.DataFrame:
     """The second plain hearing; empty where there was one."""
     return findings.filter(pl.col("variant") == PLAIN, pl.col("repeat") == 1)
@@ -163,15 +168,13 @@ def shifts(variant: str, both: pl.DataFrame, again: pl.DataFrame) -> dict[str, F
 
 def by_way(findings: pl.DataFrame) -> dict[str, Figure]:
     """What orders in wrong replies gain, by the way they are put."""
-    spoken = findings.filter(pl.col("variant") == PLAIN, pl.col("repeat") == 0, pl.col("value").is_not_null())
-    both = paired_with(spoken, findings.filter(pl.col("variant") == INJECTED))
+    both = paired_with(spoken_first(findings), findings.filter(pl.col("variant") == INJECTED))
     return {str(way): signed(part, "gap") for (way,), part in both.group_by("way", maintain_order=True)}
 
 
 def injectable(findings: pl.DataFrame) -> bool | None:
     """Whether orders in wrong replies raise the verdict, over all ways or by one; None if none was tried."""
-    spoken = findings.filter(pl.col("variant") == PLAIN, pl.col("repeat") == 0, pl.col("value").is_not_null())
-    both = paired_with(spoken, findings.filter(pl.col("variant") == INJECTED))
+    both = paired_with(spoken_first(findings), findings.filter(pl.col("variant") == INJECTED))
     if both.is_empty():
         return None
     return signed(both, "gap").low > 0 or any(sure(part) for _, part in both.group_by("way"))

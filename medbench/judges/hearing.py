@@ -1,6 +1,6 @@
 """Putting cases to a panel: each once, a retry where no verdict came, and then unscored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from medbench.judges.panel import Finding, Panel, Seat
 from medbench.judges.rulings import Ruling, ruling
 from medbench.runs import Run
 from medbench.schema import Status, Verdict
-from medbench.solve import Progress, Tally, silent
+from medbench.solve import Progress, Tally, silent, summed
 
 ROLE = "judge"
 TRIES = 2
@@ -22,7 +22,6 @@ class Hearing:
     """A panel at work in a run; `tally` counts what it took, over all that was heard.
 
     With `borrow`, a home folder, verdicts on equal cases that are on record in its other runs are used again.
-    `ready` is called before each time a seat is asked.
     """
 
     def __init__(
@@ -37,7 +36,6 @@ class Hearing:
     ) -> None:
         self.run = run
         self.role = role
-        self.ready: Callable[[Seat], None] = nothing
         self.panel = panel
         self.purse = purse or Purse()
         self.progress = progress
@@ -57,7 +55,7 @@ class Hearing:
         self._shown = Tally(stage, len(distinct) * len(self.panel.seats), rate="judged right")
         said = [self.rulings(seat, distinct, repeat, reverse) for seat in self.panel.seats]
         found = {case.name: self.panel.find(rulings) for case, *rulings in zip(distinct, *said, strict=True)}
-        self.tally = added(self.tally, self._shown)
+        self.tally = summed(stage, (self.tally, self._shown))
         return [found[case.name] for case in cases]
 
     def rulings(self, seat: Seat, cases: Sequence[Case], repeat: int, reverse: bool) -> list[Ruling]:
@@ -92,7 +90,6 @@ class Hearing:
 
         if self.borrow is not None:
             self.run.borrow(self.role, seat.player, requests, self.borrow)
-        self.ready(seat)
         return self.run.ask(self.role, seat.player, requests=requests, purse=self.purse, on_reply=heard)
 
     def count(self, seat: Seat, request: Request, reply: Reply, *, new: bool, first: bool) -> None:
@@ -105,10 +102,6 @@ class Hearing:
         cost = self.purse.cost(*estimated) if estimated else self.purse.paid(request, reply)
         self._shown = counted(self._shown, reply, verdict, cost=cost, new=new, first=first)
         self.progress(self._shown)
-
-
-def nothing(seat: Seat) -> None:
-    """What is done before a seat is asked, unless someone sets more."""
 
 
 def asked(seat: Seat, case: Case, number: int, *, reverse: bool = False) -> Request:
@@ -134,10 +127,3 @@ def counted(tally: Tally, reply: Reply, verdict: Verdict, *, cost: float, new: b
     if first:
         return after
     return replace(after, done=tally.done, resumed=tally.resumed, failed=tally.failed)
-
-
-def added(one: Tally, other: Tally) -> Tally:
-    """Two tallies as one, under the name of the second."""
-    words = ("stage", "rate")
-    numbers = {name: value + getattr(other, name) for name, value in vars(one).items() if name not in words}
-    return replace(other, **numbers)

@@ -7,7 +7,7 @@ judge is to see them, `kind`, `context`, `criterion`, `other` (the second reply 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -112,19 +112,15 @@ def labelled(name: str, raw: Mapping[str, Any], judge: Judge) -> Labelled:
         if not texts[key].strip():
             raise BadLabel(f"no {key}")
     example = example_of(name, raw, texts, judge)
-    made = cases(judge, example, texts["reply"])
-    case = replace(made[0], other=texts["other"]) if made else None
-    label = label_of(raw.get("label"), judge)
-    return Labelled(
-        name, case, label, texts["cluster"] or name, texts["slice"], by_rules(judge, example, texts)
-    )
+    made = cases(judge, example, texts["reply"], other=texts["other"])
+    label, settled = label_of(raw.get("label"), judge), by_rules(judge, example, texts["reply"])
+    return Labelled(name, made[0] if made else None, label, texts["cluster"] or name, texts["slice"], settled)
 
 
-def by_rules(judge: Judge, example: Example, texts: Mapping[str, str]) -> float | None:
+def by_rules(judge: Judge, example: Example, reply: str) -> float | None:
     """What an evaluation would make of a reply without asking this judge."""
     if judge.rule == "none":
         return None
-    reply = texts["reply"]
     item = docket(judge, example, Given(reply, "stop", verify.grade(reply, example).correct))
     return item.value if item else None
 

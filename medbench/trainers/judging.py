@@ -7,13 +7,14 @@ again, asks nothing twice. A verdict that did not come in time, or at all, is no
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
 from medbench import verify
 from medbench.inference import Options, open_model
 from medbench.inference.openai import OpenAIModel
+from medbench.inference.types import Request, Sink
 from medbench.judges import Hearing, Panel
 from medbench.judges.docket import Given, docket, valued
 from medbench.judges.panel import Seat
@@ -25,6 +26,22 @@ from medbench.trainers.rewards import Batch
 log = logging.getLogger(__name__)
 
 
+class Punctual:
+    """A model that is asked until a moment, `ends`, and no longer; one in this process is waited for."""
+
+    def __init__(self, spec: str, options: Options) -> None:
+        self.model = open_model(spec, options)
+        self.name = self.model.name
+        self.ends = 0.0
+
+    def answer(self, requests: Collection[Request], sink: Sink) -> None:
+        """Answer what can be answered in the time that is left."""
+        if isinstance(self.model, OpenAIModel):
+            left = max(self.ends - time.monotonic(), 0.01)
+            self.model.options = replace(self.model.options, timeout=left, deadline=left)
+        self.model.answer(requests, sink)
+
+
 def reward(name: str, seat: RewardJudge, folder: Path) -> Callable[[Batch], list[float | None]]:
     """The judge called `name` as a function of a batch: one value per reply, None for no opinion.
 
@@ -32,22 +49,14 @@ def reward(name: str, seat: RewardJudge, folder: Path) -> Callable[[Batch], list
     """
     assert seat.row is not None
     row = seat.row
-    options = Options(seat.concurrency, seat.timeout, seat.retries)
-    panel = Panel(tuple(Seat(name, row, open_model(model, options)) for model in seat.models), seat.panel)
-    ends = 0.0
-
-    def ready(asked: Seat) -> None:
-        left = max(ends - time.monotonic(), 0.01)
-        if isinstance(asked.model, OpenAIModel):
-            asked.model.options = replace(options, timeout=left, deadline=left)
-
+    models = [Punctual(spec, Options(seat.concurrency, seat.timeout, seat.retries)) for spec in seat.models]
+    panel = Panel(tuple(Seat(name, row, model) for model in models), seat.panel)
     role = f"judge-{os.environ.get('RANK', '0')}"  # each process has a journal of its own
     hearing = Hearing(Run(folder, {}), panel, role=role)
-    hearing.ready = ready
 
     def judged(batch: Batch) -> list[float | None]:
-        nonlocal ends
-        ends = time.monotonic() + seat.timeout
+        for model in models:
+            model.ends = time.monotonic() + seat.timeout
         items = [docket(row, example, given(reply, example, finish)) for reply, example, finish in batch]
         put = [case for item in items if item for case in item.cases]
         found = iter(hearing.hear(f"reward {name}", put))

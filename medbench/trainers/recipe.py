@@ -18,7 +18,7 @@ from medbench.config import Config, override, parse, read_yaml
 from medbench.errors import UsageError, unknown
 from medbench.inference import open_model
 from medbench.inference.local import fingerprint
-from medbench.inference.names import public_name
+from medbench.inference.names import lasting_name
 from medbench.judges.panel import Panel, Seat, Verdicts
 from medbench.rubrics import Judge
 from medbench.trainers import rewards
@@ -175,7 +175,7 @@ class RewardJudge(Config):
     @property
     def identity(self) -> dict[str, Any]:
         """What of it decides a verdict: not addresses, nor how long is waited."""
-        names = sorted(public_name(model) for model in self.models)
+        names = sorted(lasting_name(model) for model in self.models)
         return {"models": names, "panel": self.panel, "judge": self.row.hash if self.row else None}
 
 
