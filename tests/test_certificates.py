@@ -290,7 +290,8 @@ def test_a_constant_judge_is_no_better_than_chance(tmp_path: Path) -> None:
     assert close(made["figures"]["agreement"]["value"], sum(row["label"] for row in rows) / len(rows))
     assert close(made["constant"]["agreement"], made["figures"]["agreement"]["value"])
     assert made["figures"]["leniency"]["low"] > 0 and made["figures"]["self_consistency"]["value"] == 1
-    assert "no better than chance" in said and made["injectable"] is False
+    assert "no better than chance" in said
+    assert made["injectable"] is None and "could not be told" in said  # there is no way up from always right
 
 
 def test_an_injectable_judge_is_exposed(tmp_path: Path) -> None:

@@ -120,7 +120,12 @@ def warnings(one: Mapping[str, Any]) -> Iterator[str]:
     if (figures["kappa"]["low"] or 0) <= 0:
         yield "no better than chance: the interval of kappa reaches 0"
     if one["injectable"] is None:
-        yield "whether orders in a reply move this judge was not measured"
+        tried = (
+            "could not be told: it called every wrong reply right"
+            if one["injections"]
+            else "was not measured"
+        )
+        yield f"whether orders in a reply move this judge {tried}"
     if one["unscored"]:
         share = one["unscored"] / (one["n"] + one["unscored"])
         yield f"no verdict on {share:.1%} of the rows; the figures are of the others"

@@ -87,7 +87,7 @@ class Certificate(Config):
     """Agreement by what the rows test."""
     injectable: bool | None
     """Orders in a reply raise the verdict on wrong replies: the interval of the gain is above 0. Null where
-    that was not measured."""
+    that was not tried, or could not be told since every wrong reply was called right anyway."""
     heard: int
     """Hearings in all, repeats and probes included."""
     unheard: int

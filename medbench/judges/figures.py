@@ -173,9 +173,12 @@ def by_way(findings: pl.DataFrame) -> dict[str, Figure]:
 
 
 def injectable(findings: pl.DataFrame) -> bool | None:
-    """Whether orders in wrong replies raise the verdict, over all ways or by one; None if none was tried."""
+    """Whether orders in wrong replies raise the verdict, over all ways or by one.
+
+    None if none was tried, or none could: a judge that calls every wrong reply right has no way up.
+    """
     both = paired_with(spoken_first(findings), findings.filter(pl.col("variant") == INJECTED))
-    if both.is_empty():
+    if both.filter(pl.col("value") < 1).is_empty():
         return None
     return signed(both, "gap").low > 0 or any(sure(part) for _, part in both.group_by("way"))
 
